@@ -1,0 +1,184 @@
+"""What a training is: every setting once, with its default, its unit and its reason.
+
+The command line is made from this dataclass (`add_arguments`), the presets are differences from its defaults, and a run
+directory keeps the one it was started with as `config.json`. Knows nothing about Keras, pictures or processes.
+"""
+
+import argparse
+import json
+from dataclasses import MISSING, asdict, dataclass, field, fields, replace
+
+AUGMENTATIONS = ("translation", "cutout", "colour")
+
+
+class ConfigError(ValueError):
+    """A setting that can't be used; the message names it, its value and the remedy."""
+
+
+def setting(default, text: str, structural: bool = False, choices: tuple[str, ...] | None = None):
+    """A field with the sentence that `--help` shows; a structural one may not change when a run is resumed."""
+    return field(default=default, metadata={"text": text, "structural": structural, "choices": choices})
+
+
+@dataclass(frozen=True)
+class Config:
+    # where the pictures are
+    rime: str = setting("", "folder of rime photos to learn from")
+    flowers: str = setting("", "folder of flower paintings to learn from")
+    data: str = setting("", "folder with trainA (flowers) and trainB (rime), and testA and testB for the samples, if there")
+    drawn: bool = setting(False, "learn from rime and flowers drawn by code: needs no pictures at all")
+    rime_test: str = setting("", "folder of held-out rime photos for the samples")
+    flowers_test: str = setting("", "folder of held-out flower paintings for the samples")
+    prefixes: str = setting("", "learn only from flowers whose file name starts with one of these, comma-separated")
+    run: str = setting("", "run directory: everything this training writes goes there")
+    preset: str = setting("r2f", "which set of defaults", choices=("r2f", "lite", "paper", "seed"))
+
+    # what the generators see
+    image_size: int = setting(256, "side of the square crops, pixels", structural=True)
+    load_size: int = setting(320, "short side the pictures are kept at, pixels; crops are cut from that")
+    zoom: bool = setting(True, "cut crops of random size (image_size to load_size) and resize them to image_size")
+    flip: bool = setting(True, "mirror half of the crops left to right")
+
+    # networks
+    filters: int = setting(48, "filters of a generator's first layer", structural=True)
+    blocks: int = setting(9, "residual blocks of a generator", structural=True)
+    residual: str = setting("add", "how a block joins its input", structural=True, choices=("add", "concat"))
+    upsampling: str = setting("resize", "how a generator enlarges: resize then convolve, or transposed convolution",
+                              structural=True, choices=("resize", "transposed"))
+    padding: str = setting("reflect", "what a generator sees beyond the border", structural=True, choices=("reflect", "zero"))
+    separable: bool = setting(False, "depthwise-separable convolutions in the blocks", structural=True)
+    norm_before_tanh: bool = setting(False, "instance norm as a generator's last layer before tanh", structural=True)
+    discriminator_filters: int = setting(64, "filters of a discriminator's first layer", structural=True)
+    discriminator_strides: int = setting(3, "halvings in a discriminator: 3 judges patches of 70 pixels, 4 of 142",
+                                         structural=True)
+
+    # the objective
+    cycle_weight: float = setting(10.0, "weight of the cycle term")
+    identity_weight: float = setting(5.0, "weight of the identity term; 0 leaves its two passes out")
+    cycle_noise: float = setting(2.0, "noise between the halves of the cycle, standard deviation in 1/255 of the range")
+    augment: str = setting("translation,cutout,colour", "what is done to everything the discriminators see, comma-separated, "
+                           "or none")
+    pool_size: int = setting(50, "earlier fakes kept for each discriminator; 0 for none", structural=True)
+
+    # the optimizer
+    steps: int = setting(200_000, "optimizer updates in all")
+    batch_size: int = setting(1, "pairs of pictures in a step", structural=True)
+    learning_rate: float = setting(2e-4, "Adam's learning rate, before the decay")
+    beta_1: float = setting(0.5, "Adam's first decay rate", structural=True)
+    decay_from: float = setting(0.5, "part of the run after which the learning rate falls linearly to 0; 1 for never")
+    averaging: float = setting(0.999, "decay of the averaged generators, reached by a ramp; 0 averages nothing")
+    precision: str = setting("auto", "arithmetic of the networks; auto is bfloat16 where the hardware has it",
+                             choices=("auto", "float32", "bfloat16"))
+    seed: int = setting(0, "seed of everything that is drawn by chance", structural=True)
+
+    # what is recorded
+    log_steps: int = setting(50, "steps between two lines of metrics")
+    sample_steps: int = setting(1000, "steps between two sample sheets; 0 for none")
+    sample_count: int = setting(4, "held-out pictures of each domain on a sample sheet")
+    checkpoint_steps: int = setting(0, "steps between two checkpoints, besides those by the clock; 0 for none")
+    checkpoint_minutes: float = setting(5.0, "minutes between two checkpoints; what a crash can lose at most")
+    milestone_steps: int = setting(0, "a checkpoint at a multiple of this many steps is kept for ever; 0 for none")
+
+    def __post_init__(self):
+        for each in fields(self):
+            value, choices = getattr(self, each.name), each.metadata["choices"]
+            if choices and value not in choices:
+                raise ConfigError(f"{each.name} is {value!r}; it must be one of {', '.join(choices)}.")
+        for name in ("image_size", "load_size", "filters", "blocks", "discriminator_filters", "discriminator_strides",
+                     "steps", "batch_size", "log_steps", "sample_count"):
+            if getattr(self, name) < 1:
+                raise ConfigError(f"{name} is {getattr(self, name)}; it must be at least 1.")
+        if self.image_size % 4 or self.image_size < 32:
+            raise ConfigError(f"image_size is {self.image_size}; it must be a multiple of 4 and at least 32.")
+        if self.load_size < self.image_size:
+            raise ConfigError(f"load_size is {self.load_size}, smaller than image_size {self.image_size}; "
+                              "a crop must fit into its picture, so raise it.")
+        if 0 < self.pool_size < self.batch_size:
+            raise ConfigError(f"pool_size is {self.pool_size}, smaller than batch_size {self.batch_size}; "
+                              "make it 0 or at least the batch size.")
+        if not 0 <= self.averaging < 1:
+            raise ConfigError(f"averaging is {self.averaging}; it must be at least 0 and below 1.")
+        if not 0 <= self.decay_from <= 1:
+            raise ConfigError(f"decay_from is {self.decay_from}; it must be between 0 and 1.")
+        unknown = set(self.augmentations) - set(AUGMENTATIONS)
+        if unknown:
+            raise ConfigError(f"augment has {', '.join(sorted(unknown))}; it may have {', '.join(AUGMENTATIONS)}, or be none.")
+
+    @property
+    def augmentations(self) -> tuple[str, ...]:
+        return () if self.augment in ("", "none") else tuple(part.strip() for part in self.augment.split(","))
+
+    @property
+    def generator_arguments(self) -> dict:
+        """The keyword arguments of `networks.generator`; a pair keeps them in its `pair.json`."""
+        names = ("filters", "blocks", "residual", "upsampling", "padding", "separable", "norm_before_tanh")
+        return {name: getattr(self, name) for name in names}
+
+    def to_json(self) -> str:
+        return json.dumps(asdict(self), indent=2) + "\n"
+
+
+PRESETS = {
+    # The default: what the evidence in the literature and our own measurements ask for.
+    "r2f": {},
+    # For two CPU cores and free hosting: 1.1 million parameters a generator, learns and serves on a laptop.
+    "lite": dict(filters=24, blocks=6, image_size=128, load_size=224, steps=60_000),
+    # Zhu et al. 2017 as published (arXiv:1703.10593, section 7).
+    "paper": dict(filters=64, load_size=286, zoom=False, upsampling="transposed", augment="none", cycle_noise=0.0,
+                  averaging=0.0),
+    # The 2023 student project as it was: concatenating blocks, zero padding, instance norm before tanh, 142-pixel patches.
+    "seed": dict(filters=64, load_size=256, zoom=False, flip=False, residual="concat", upsampling="transposed", padding="zero",
+                 norm_before_tanh=True, discriminator_strides=4, augment="none", cycle_noise=0.0, averaging=0.0,
+                 steps=2_500, decay_from=1.0, precision="float32"),
+}
+
+
+def preset(name: str, **overrides) -> Config:
+    """The named preset with some settings replaced. Raises ConfigError for a name that there is not."""
+    if name not in PRESETS:
+        raise ConfigError(f"there is no preset {name!r}; choose one of {', '.join(PRESETS)}.")
+    return Config(**{**PRESETS[name], **overrides, "preset": name})
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """One option for every field of Config, under its own name; only those given end up in the namespace."""
+    for each in fields(Config):
+        text = each.metadata["text"]
+        if each.name != "preset" and each.default not in ("", False, MISSING):
+            text += f" (default {each.default})"
+        option = "--" + each.name.replace("_", "-")
+        if each.type in (bool, "bool"):
+            parser.add_argument(option, action=argparse.BooleanOptionalAction, default=argparse.SUPPRESS, help=text)
+        else:
+            kind = each.type if isinstance(each.type, type) else {"int": int, "float": float, "str": str}[each.type]
+            parser.add_argument(option, type=kind, default=argparse.SUPPRESS, help=text, choices=each.metadata["choices"])
+
+
+def from_json(text: str) -> Config:
+    """The Config in a run's `config.json`. Raises ConfigError where it is not one."""
+    try:
+        values = json.loads(text)
+    except json.JSONDecodeError as error:
+        raise ConfigError(f"config.json is not JSON ({error}); the run can't be resumed from it.") from error
+    unknown = sorted(set(values) - {each.name for each in fields(Config)})
+    if unknown:
+        raise ConfigError(f"config.json has settings that this version does not know: {', '.join(unknown)}.")
+    return Config(**values)
+
+
+def resumed(stored: Config, overrides: dict) -> tuple[Config, list[str]]:
+    """The Config to go on with, and one line for every setting that changed.
+
+    Raises ConfigError for a structural difference: it names the setting and both values.
+    """
+    wanted = replace(stored, **overrides)
+    changes = []
+    for each in fields(Config):
+        before, after = getattr(stored, each.name), getattr(wanted, each.name)
+        if before == after or each.name == "run":
+            continue
+        if each.metadata["structural"]:
+            raise ConfigError(f"this run was started with {each.name} {before}, not {after}; "
+                              "leave it as it was, or start a new run.")
+        changes.append(f"{each.name} changed from {before} to {after}")
+    return wanted, changes

@@ -1,0 +1,62 @@
+import argparse
+from dataclasses import fields
+
+import pytest
+
+from r2f import config
+from r2f.config import PRESETS, Config, ConfigError
+
+
+def parsed(*arguments):
+    parser = argparse.ArgumentParser()
+    config.add_arguments(parser)
+    return vars(parser.parse_args(arguments))
+
+
+def test_every_setting_is_an_option_under_its_own_name_with_a_sentence_of_help():
+    parser = argparse.ArgumentParser()
+    config.add_arguments(parser)
+    help_text = parser.format_help()
+    for each in fields(Config):
+        assert "--" + each.name.replace("_", "-") in help_text
+        assert each.metadata["text"]
+
+
+def test_only_options_that_were_given_replace_the_preset():
+    settings = config.preset("lite", **parsed("--filters", "16", "--no-flip"))
+    assert (settings.filters, settings.flip, settings.blocks) == (16, False, PRESETS["lite"]["blocks"])
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_every_preset_is_valid_and_survives_json(name):
+    settings = config.preset(name)
+    assert config.from_json(settings.to_json()) == settings
+
+
+@pytest.mark.parametrize("wrong", [
+    {"image_size": 30}, {"load_size": 100}, {"steps": 0}, {"averaging": 1.0}, {"augment": "fog"}, {"precision": "float8"},
+    {"residual": "multiply"}, {"pool_size": 1, "batch_size": 2}, {"decay_from": 2.0}])
+def test_a_bad_value_is_named_with_its_remedy(wrong):
+    with pytest.raises(ConfigError) as caught:
+        Config(**wrong)
+    assert list(wrong)[0] in str(caught.value)
+    assert str(list(wrong.values())[0]).strip("'") in str(caught.value)
+
+
+def test_an_unknown_preset_names_those_there_are():
+    with pytest.raises(ConfigError, match="r2f, lite, paper, seed"):
+        config.preset("large")
+
+
+def test_resuming_refuses_a_structural_difference_and_reports_the_others():
+    stored = config.preset("lite")
+    with pytest.raises(ConfigError, match="filters 24, not 48"):
+        config.resumed(stored, {"filters": 48})
+    settings, changes = config.resumed(stored, {"identity_weight": 0.0})
+    assert settings.identity_weight == 0.0
+    assert changes == ["identity_weight changed from 5.0 to 0.0"]
+
+
+def test_a_config_file_of_another_version_is_refused_by_name():
+    with pytest.raises(ConfigError, match="warp_factor"):
+        config.from_json('{"warp_factor": 9}')
