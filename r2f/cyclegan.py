@@ -1,0 +1,118 @@
+"""The objective, on one screen.
+
+Zhu et al. 2017, arXiv:1703.10593, sections 3 and 4. Knows networks, pool and augmentation; nothing about files or steps.
+"""
+
+import keras
+from keras import ops
+
+from r2f.augment import Augmentation
+from r2f.config import Config
+from r2f.networks import discriminator, generator
+from r2f.pool import ImagePool
+
+LOSSES = ("adversarial_flower", "adversarial_rime", "cycle_rime", "cycle_flower", "identity_flower", "identity_rime",
+          "discriminator_flower", "discriminator_rime")
+
+
+def l1(a, b):
+    return ops.mean(ops.abs(a - b))
+
+
+def judged(network, pictures):
+    """The discriminator's verdicts with its weights held still: gradients reach the pictures, not the network."""
+    still = [(v, ops.stop_gradient(v.value)) for v in network.trainable_variables]
+    with keras.StatelessScope(state_mapping=still):
+        return network(pictures, training=True)
+
+
+class CycleGAN(keras.Model):
+    """Bloom G (rime -> flower), frost F (flower -> rime), their averages, two discriminators, two pools; one sum of losses.
+
+    One sum, one optimizer: the adversarial terms hold the discriminators still and the discriminator terms hold the fakes
+    still, so the gradients are those of the published update of four networks one after the other.
+    """
+
+    def __init__(self, config: Config, dtype=None):
+        super().__init__(name="cyclegan")
+        self.config = config
+        make = lambda name: generator(**config.generator_arguments, dtype=dtype, name=name)  # noqa: E731
+        judge = lambda name: discriminator(config.discriminator_filters, config.discriminator_strides, dtype, name)  # noqa: E731
+        self.bloom, self.frost = make("bloom"), make("frost")
+        self.flower_judge, self.rime_judge = judge("flower_judge"), judge("rime_judge")
+        self.bloom_average, self.frost_average = make("bloom_average"), make("frost_average")
+        for average, network in self.averages():
+            average.trainable = False
+            average.set_weights(network.get_weights())
+        self.flower_pool = ImagePool(config.pool_size, config.image_size, config.seed + 1, name="flower_pool")
+        self.rime_pool = ImagePool(config.pool_size, config.image_size, config.seed + 2, name="rime_pool")
+        self.augment = Augmentation(config.augmentations, config.seed + 3, name="augment")
+        self.noise_seed = keras.random.SeedGenerator(config.seed + 4)
+        self.step = self.add_weight((), initializer="zeros", dtype="int32", trainable=False, name="step")
+        self.trackers = {name: keras.metrics.Mean(name=name) for name in LOSSES}
+
+    def build(self, shapes=None):
+        """Everything was built by the constructor."""
+
+    def averages(self):
+        return (self.bloom_average, self.bloom), (self.frost_average, self.frost)
+
+    def shaped(self, pictures):
+        """Both batches with their shapes written on them: `fit` hands over batches whose size is not known while tracing."""
+        side = self.config.image_size
+        return [ops.reshape(each, (self.config.batch_size, side, side, 3)) for each in pictures]
+
+    def noisy(self, picture):
+        """What a person would download is 8 bits deep: nothing finer may carry the way back (Chu et al., arXiv:1712.02950)."""
+        if not self.config.cycle_noise:
+            return picture
+        return picture + keras.random.normal(picture.shape, stddev=self.config.cycle_noise * 2 / 255, seed=self.noise_seed)
+
+    def call(self, pictures, training=False):
+        """Rime x and flowers y, (N, S, S, 3) each, to every picture the objective needs, by name."""
+        x, y = self.shaped(pictures)
+        count = x.shape[0]
+        if self.config.identity_weight:  # one pass for both: instance norm is per picture, so the result is the same
+            g, f = self.bloom(ops.concatenate([x, y])), self.frost(ops.concatenate([y, x]))
+            fakes = {"flower": g[:count], "same_flower": g[count:], "rime": f[:count], "same_rime": f[count:]}
+        else:
+            fakes = {"flower": self.bloom(x), "rime": self.frost(y)}
+        fakes["rime_again"] = self.frost(self.noisy(fakes["flower"]))
+        fakes["flower_again"] = self.bloom(self.noisy(fakes["rime"]))
+        return fakes
+
+    def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
+        (rime, flower), fake, weight = self.shaped(x), y_pred, self.config
+        loss = {
+            # E[(D_Y(G(x)) - 1)^2] + E[(D_X(F(y)) - 1)^2]
+            "adversarial_flower": ops.mean((judged(self.flower_judge, self.augment(fake["flower"])) - 1) ** 2),
+            "adversarial_rime": ops.mean((judged(self.rime_judge, self.augment(fake["rime"])) - 1) ** 2),
+            # |F(G(x)) - x| + |G(F(y)) - y|
+            "cycle_rime": weight.cycle_weight * l1(fake["rime_again"], rime),
+            "cycle_flower": weight.cycle_weight * l1(fake["flower_again"], flower),
+            # 1/2 (E[(D(real) - 1)^2] + E[D(earlier fake)^2])
+            "discriminator_flower": self.discriminator_loss(self.flower_judge, flower, self.flower_pool, fake["flower"]),
+            "discriminator_rime": self.discriminator_loss(self.rime_judge, rime, self.rime_pool, fake["rime"]),
+        }
+        if weight.identity_weight:  # |G(y) - y| + |F(x) - x|
+            loss["identity_flower"] = weight.identity_weight * l1(fake["same_flower"], flower)
+            loss["identity_rime"] = weight.identity_weight * l1(fake["same_rime"], rime)
+        for name, value in loss.items():
+            self.trackers[name].update_state(value)
+        self.update_averages()
+        return sum(loss.values())
+
+    def discriminator_loss(self, judge, real, pool, fake):
+        shown = pool(ops.stop_gradient(fake))
+        verdicts = judge(self.augment(ops.concatenate([real, shown])), training=True)
+        count = real.shape[0]
+        return 0.5 * (ops.mean((verdicts[:count] - 1) ** 2) + ops.mean(verdicts[count:] ** 2))
+
+    def update_averages(self):
+        """Averaged generators, with a ramp so that early ones are not blank; they follow one step behind."""
+        t = ops.cast(self.step, "float32")
+        self.step.assign(self.step + 1)
+        decay = ops.minimum(self.config.averaging, (1 + t) / (10 + t)) if self.config.averaging else 0.0
+        for average, network in self.averages():
+            for a, v in zip(average.weights, network.weights, strict=True):
+                a.assign(v.value + decay * (a.value - v.value))
