@@ -1,0 +1,138 @@
+"""Folders of pictures -> two lists of decoded pictures -> the batch of any step.
+
+Everything that is drawn by chance is a function of (seed, step), so a resumed training sees exactly what an uninterrupted one
+would have. Pictures are decoded once, before the first step; a bad file is named and left out then, never at hour five.
+"""
+
+import logging
+import os
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+from tqdm import tqdm
+
+from r2f import drawn
+from r2f.config import Config
+from r2f.images import UnreadablePicture, list_pictures, read_picture, short_side_resize, to_float
+
+log = logging.getLogger("r2f")
+
+RIME, FLOWER = 0, 1  # the streams of chance of the two domains
+DRAWN_TRAIN, DRAWN_TEST = 200, 24  # pictures of each domain in the embedded data set
+
+
+class NoPictures(ValueError):
+    """Pictures were asked for where there are none; the message says what was looked for and where."""
+
+
+@dataclass(frozen=True)
+class Pictures:
+    """The four sets of a training, each a list of uint8 arrays (H, W, 3) whose short side is `load_size`."""
+
+    rime: list[np.ndarray]
+    flowers: list[np.ndarray]
+    rime_test: list[np.ndarray]
+    flowers_test: list[np.ndarray]
+
+
+def load_pictures(config: Config) -> Pictures:
+    """Decode what the configuration names. Without a test set, the samples show pictures of the training set.
+
+    Raises NoPictures, which says what was looked for and where.
+    """
+    if config.drawn:
+        return drawn_pictures(config.load_size)
+    if config.data:
+        folders = [Path(config.data) / name for name in ("trainB", "trainA", "testB", "testA")]
+    elif config.rime and config.flowers:
+        folders = [Path(name) if name else None
+                   for name in (config.rime, config.flowers, config.rime_test, config.flowers_test)]
+    else:
+        raise NoPictures("No pictures were named; give --rime DIR and --flowers DIR, or --data DIR with trainA (flowers) "
+                         "and trainB (rime), or --drawn.")
+    prefixes = tuple(part.strip() for part in config.prefixes.split(",") if part.strip())
+    rime = load_folder(folders[0], "rime photos", config.load_size)
+    flowers = load_folder(folders[1], "flower paintings", config.load_size, prefixes)
+    tests = [load_folder(folder, "held-out pictures", config.load_size, most=config.sample_count)
+             if folder and folder.is_dir() and list_pictures(folder) else train[:config.sample_count]
+             for folder, train in ((folders[2], rime), (folders[3], flowers))]
+    return Pictures(rime, flowers, *tests)
+
+
+def load_folder(folder: Path, what: str, load_size: int, prefixes: tuple[str, ...] = (), most: int | None = None):
+    """The folder's pictures, uint8 (H, W, 3) with that short side, in the order of their names; bad files are logged.
+
+    `most` takes that many, evenly spaced. Raises NoPictures where none is left.
+    """
+    if not folder.is_dir():
+        raise NoPictures(f"There is no folder {folder} to take {what} from; check the path.")
+    paths = [path for path in list_pictures(folder) if not prefixes or path.name.startswith(prefixes)]
+    if most and len(paths) > most:
+        paths = [paths[i * len(paths) // most] for i in range(most)]
+
+    def load(path):
+        try:
+            return short_side_resize(read_picture(path), load_size)
+        except UnreadablePicture as error:
+            return error
+
+    with ThreadPoolExecutor(os.cpu_count()) as threads:
+        loaded = list(tqdm(threads.map(load, paths), total=len(paths), desc=f"reading {what}", unit="picture", disable=None))
+    bad = [each for each in loaded if isinstance(each, UnreadablePicture)]
+    for each in bad:
+        log.warning("left out: %s", each)
+    pictures = [each for each in loaded if not isinstance(each, UnreadablePicture)]
+    if not pictures:
+        raise NoPictures(f"There are no readable {what} (JPEG, PNG or WEBP) in {folder}; "
+                         f"{len(paths)} files were looked at.")
+    log.info("%s: %d pictures from %s, %d left out", what, len(pictures), folder, len(bad))
+    return pictures
+
+
+def drawn_pictures(size: int) -> Pictures:
+    """The embedded data set: pictures drawn by code, held-out ones from other seeds."""
+    def draw(function, seeds, what):
+        return [function(seed, size) for seed in tqdm(seeds, desc=f"drawing {what}", unit="picture", disable=None)]
+
+    train, test = range(DRAWN_TRAIN), range(DRAWN_TRAIN, DRAWN_TRAIN + DRAWN_TEST)
+    return Pictures(draw(drawn.rime, train, "rime"), draw(drawn.flower, train, "flowers"),
+                    draw(drawn.rime, test, "held-out rime"), draw(drawn.flower, test, "held-out flowers"))
+
+
+def batch(pictures: Pictures, config: Config, step: int) -> tuple[np.ndarray, np.ndarray]:
+    """The rime and the flowers of a step (counted from 0): two float32 arrays (batch_size, S, S, 3) in [-1, 1]."""
+    return (domain_batch(pictures.rime, RIME, config, step), domain_batch(pictures.flowers, FLOWER, config, step))
+
+
+def domain_batch(pictures: list[np.ndarray], domain: int, config: Config, step: int) -> np.ndarray:
+    """Every picture is shown once before any is shown again; the two domains are drawn independently of each other."""
+    chance = np.random.default_rng((config.seed, domain, 1, step))
+    crops = []
+    for position in range(step * config.batch_size, (step + 1) * config.batch_size):
+        turn, place = divmod(position, len(pictures))
+        order = np.random.default_rng((config.seed, domain, 0, turn)).permutation(len(pictures))
+        crops.append(crop(pictures[order[place]], config, chance))
+    return to_float(np.stack(crops))
+
+
+def crop(picture: np.ndarray, config: Config, chance: np.random.Generator) -> np.ndarray:
+    """A square of the picture at `image_size`, mirrored half of the time; the aspect is kept."""
+    height, width = picture.shape[:2]
+    side = int(chance.integers(config.image_size, min(height, width) + 1)) if config.zoom else config.image_size
+    top, left = chance.integers(height - side + 1), chance.integers(width - side + 1)
+    square = picture[top:top + side, left:left + side]
+    if side != config.image_size:
+        square = np.asarray(Image.fromarray(square).resize((config.image_size, config.image_size), Image.Resampling.LANCZOS))
+    if config.flip and chance.random() < 0.5:
+        square = square[:, ::-1]
+    return square
+
+
+def centre_crop(picture: np.ndarray, side: int) -> np.ndarray:
+    """The largest centred square of a picture (H, W, 3), resized to (side, side, 3)."""
+    square = min(picture.shape[:2])
+    top, left = (picture.shape[0] - square) // 2, (picture.shape[1] - square) // 2
+    return short_side_resize(picture[top:top + square, left:left + square], side)

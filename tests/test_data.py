@@ -1,0 +1,84 @@
+import numpy as np
+import pytest
+from conftest import TINY
+
+from r2f import data
+from r2f.config import Config
+from r2f.images import write_picture
+
+
+def settings(folder, **overrides):
+    return Config(**{**TINY, "data": str(folder), **overrides})
+
+
+def test_the_seed_projects_layout_is_read_with_a_as_flower_and_b_as_rime(drawn_folder):
+    pictures = data.load_pictures(settings(drawn_folder))
+    assert [len(each) for each in (pictures.rime, pictures.flowers, pictures.rime_test, pictures.flowers_test)] == [6, 5, 2, 2]
+    assert all(min(each.shape[:2]) == 40 and each.dtype == np.uint8 for each in pictures.rime)
+
+
+def test_two_plain_folders_do_as_well(drawn_folder):
+    pictures = data.load_pictures(Config(**TINY, rime=str(drawn_folder / "trainB"), flowers=str(drawn_folder / "trainA")))
+    assert len(pictures.rime) == 6
+    assert np.array_equal(pictures.rime_test[0], pictures.rime[0])
+
+
+def test_a_bad_file_is_named_and_left_out(drawn_folder, tmp_path, caplog):
+    write_picture(data.read_picture(drawn_folder / "trainB" / "0.png"), tmp_path / "good.png")
+    (tmp_path / "broken.jpg").write_bytes((drawn_folder / "trainB" / "1.png").read_bytes()[:200])
+    with caplog.at_level("INFO"):
+        assert len(data.load_folder(tmp_path, "rime photos", 40)) == 1
+    assert "broken.jpg" in caplog.text
+    assert "1 left out" in caplog.text
+
+
+@pytest.mark.parametrize("prefixes,count", [((), 5), (("0", "1"), 2)])
+def test_prefixes_choose_flowers_by_the_beginning_of_their_names(drawn_folder, prefixes, count):
+    assert len(data.load_folder(drawn_folder / "trainA", "flower paintings", 40, prefixes)) == count
+
+
+def test_missing_and_empty_folders_say_what_was_looked_for_and_where(tmp_path):
+    with pytest.raises(data.NoPictures, match="no folder .*nowhere.* rime photos"):
+        data.load_pictures(Config(rime=str(tmp_path / "nowhere"), flowers=str(tmp_path)))
+    with pytest.raises(data.NoPictures, match="no readable rime photos"):
+        data.load_pictures(Config(rime=str(tmp_path), flowers=str(tmp_path)))
+    with pytest.raises(data.NoPictures, match="--rime DIR and --flowers DIR"):
+        data.load_pictures(Config())
+
+
+def test_a_batch_is_a_function_of_seed_and_step(drawn_folder):
+    chosen = settings(drawn_folder, batch_size=2)
+    pictures = data.load_pictures(chosen)
+    first, again = data.batch(pictures, chosen, 7), data.batch(pictures, chosen, 7)
+    assert all(np.array_equal(a, b) for a, b in zip(first, again, strict=True))
+    assert all(each.shape == (2, 32, 32, 3) and each.dtype == np.float32 and abs(each).max() <= 1 for each in first)
+    assert not np.array_equal(first[0], data.batch(pictures, chosen, 8)[0])
+    assert not np.array_equal(first[0], data.batch(pictures, settings(drawn_folder, batch_size=2, seed=1), 7)[0])
+
+
+def test_every_picture_is_shown_once_before_any_is_shown_again(drawn_folder):
+    flat = [np.full((40, 40, 3), shade, np.uint8) for shade in range(6)]
+    pictures = data.Pictures(flat, flat[:5], flat, flat)
+    chosen = settings(drawn_folder)
+    shown = [round(float((data.domain_batch(flat, data.RIME, chosen, step)[0, 0, 0, 0] + 1) * 127.5)) for step in range(18)]
+    assert [sorted(shown[i:i + 6]) for i in (0, 6, 12)] == [list(range(6))] * 3
+    assert shown[:6] != shown[6:12]
+    assert pictures.rime is flat
+
+
+def test_a_crop_keeps_the_aspect_and_may_be_mirrored():
+    picture = np.zeros((40, 80, 3), np.uint8)
+    picture[:, :, 0] = np.arange(80)  # brightness grows from left to right by 1 a pixel
+    chosen = Config(**{**TINY, "zoom": False})
+    slopes = {int(np.sign(np.diff(data.crop(picture, chosen, np.random.default_rng(seed))[0, :, 0].astype(int)).mean()))
+              for seed in range(20)}
+    assert slopes == {-1, 1}
+    assert data.crop(picture, chosen, np.random.default_rng(0)).shape == (32, 32, 3)
+
+
+def test_the_embedded_data_set_needs_no_files(monkeypatch):
+    monkeypatch.setattr(data, "DRAWN_TRAIN", 2)
+    monkeypatch.setattr(data, "DRAWN_TEST", 1)
+    pictures = data.load_pictures(Config(**TINY, drawn=True))
+    assert [len(each) for each in (pictures.rime, pictures.flowers, pictures.rime_test, pictures.flowers_test)] == [2, 2, 1, 1]
+    assert not np.array_equal(pictures.rime[0], pictures.rime[1])
