@@ -1,0 +1,286 @@
+"""python -m r2f.train: two folders of pictures in, a run directory and a pair out.
+
+`main` decides, `train` runs; `fit` does the steps and one callback records them. Signals, stop requests and crashes all end in
+the same place: the newest checkpoint, from which `--resume` goes on as if nothing had happened.
+"""
+
+import argparse
+import logging
+import os
+import signal
+import sys
+import time
+from pathlib import Path
+
+# One setup, one result: without these a second run of the same command differs in the last digits.
+os.environ.setdefault("TF_DETERMINISTIC_OPS", "1")
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+if "jax" in os.environ.get("KERAS_BACKEND", ""):
+    os.environ["XLA_FLAGS"] = os.environ.get("XLA_FLAGS", "") + " --xla_gpu_deterministic_ops=true"
+
+import keras  # noqa: E402
+import numpy as np  # noqa: E402
+from tqdm import tqdm  # noqa: E402
+
+from r2f import checkpoint, config, data  # noqa: E402
+from r2f.config import Config, ConfigError  # noqa: E402
+from r2f.cyclegan import LOSSES, CycleGAN  # noqa: E402
+from r2f.images import to_float, to_uint8, write_picture  # noqa: E402
+from r2f.networks import dtype_policy  # noqa: E402
+from r2f.run import Run, RunBusy  # noqa: E402
+
+log = logging.getLogger("r2f")
+
+EXIT_BAD_INPUT, EXIT_NOT_FINITE, EXIT_BUSY, EXIT_TERMINATED = 2, 3, 75, 143
+STATUS_SECONDS = 1.0
+
+
+class NotFinite(ArithmeticError):
+    """A loss or a weight became infinite or not a number."""
+
+
+@keras.saving.register_keras_serializable(package="r2f")
+class ConstantThenLinear(keras.optimizers.schedules.LearningRateSchedule):
+    """The learning rate, constant until `decay_from` of the steps, then falling linearly to 0."""
+
+    def __init__(self, learning_rate: float, steps: int, decay_from: float):
+        self.learning_rate, self.steps, self.decay_from = learning_rate, steps, decay_from
+
+    def __call__(self, step):
+        start = self.steps * self.decay_from
+        left = (self.steps - keras.ops.cast(step, "float32")) / max(self.steps - start, 1)
+        return self.learning_rate * keras.ops.clip(left, 0.0, 1.0)
+
+    def get_config(self):
+        return {"learning_rate": self.learning_rate, "steps": self.steps, "decay_from": self.decay_from}
+
+
+class Batches(keras.utils.PyDataset):
+    """What `fit` reads: item i is the batch of step start + i."""
+
+    def __init__(self, pictures: data.Pictures, settings: Config, start: int):
+        super().__init__()
+        self.pictures, self.settings, self.start = pictures, settings, start
+
+    def __len__(self):
+        return self.settings.steps - self.start
+
+    def __getitem__(self, index):
+        return (data.batch(self.pictures, self.settings, self.start + index),)
+
+
+class Recorder(keras.callbacks.Callback):
+    """Status, metrics, samples, checkpoints, pair; ends the run on request or where a number is not finite."""
+
+    def __init__(self, run: Run, settings: Config, samples: tuple[np.ndarray, np.ndarray], start: int):
+        super().__init__()
+        self.run, self.settings, self.samples, self.step = run, settings, samples, start
+        self.started = self.saved_at = self.logged_at = time.monotonic()
+        self.saved_step = self.logged_step = start
+        self.status_at = 0.0
+        self.terminated = False
+        self.reason = "finished"
+        self.pairs_per_second = None
+        self.bar = tqdm(total=settings.steps, initial=start, unit="step", desc=run.path.name, disable=None)
+
+    def on_train_begin(self, logs=None):
+        self.write_status("training")
+
+    def on_train_batch_end(self, index, logs=None):
+        settings, now = self.settings, time.monotonic()
+        self.step += 1
+        self.bar.update()
+        if self.step % settings.log_steps == 0 or self.step == settings.steps:
+            self.log_metrics(logs)
+        if settings.sample_steps and self.step % settings.sample_steps == 0:
+            self.sync()
+            self.write_sample()
+        due = settings.checkpoint_steps and self.step % settings.checkpoint_steps == 0
+        milestone = self.is_milestone()
+        if due or milestone or now - self.saved_at >= 60 * settings.checkpoint_minutes:
+            self.save()
+        if self.terminated or self.run.stop.exists():
+            self.reason = "terminated" if self.terminated else "stopped"
+            self.model.stop_training = True
+        if now - self.status_at >= STATUS_SECONDS:
+            self.write_status("training")
+
+    def on_train_end(self, logs=None):
+        self.save()
+        self.bar.close()
+        self.write_status({"finished": "finished", "stopped": "stopped", "terminated": "stopped"}[self.reason])
+
+    def is_milestone(self) -> bool:
+        return bool(self.settings.milestone_steps) and self.step % self.settings.milestone_steps == 0
+
+    def log_metrics(self, logs):
+        losses = {name: float(logs[name]) for name in ("loss", *LOSSES) if name in logs}
+        for name, value in losses.items():
+            if not np.isfinite(value):
+                raise NotFinite(f"{name} is {value} at step {self.step}; the last good checkpoint is of step "
+                                f"{self.saved_step}. Resume with a lower --learning-rate, or with --precision float32.")
+        now = time.monotonic()
+        pairs = (self.step - self.logged_step) * self.settings.batch_size
+        self.pairs_per_second = pairs / max(now - self.logged_at, 1e-9)
+        self.logged_at, self.logged_step = now, self.step
+        self.run.append_metrics(step=self.step, **losses, learning_rate=float(self.model.optimizer.learning_rate),
+                                pairs_per_second=round(self.pairs_per_second, 4), seconds=round(now - self.started, 3))
+        self.bar.set_postfix(flower=f"{losses['adversarial_flower']:.2f}", rime=f"{losses['adversarial_rime']:.2f}",
+                             cycle=f"{losses['cycle_rime'] + losses['cycle_flower']:.2f}",
+                             pairs_per_second=f"{self.pairs_per_second:.2f}")
+        self.sync()
+        self.model.reset_metrics()
+
+    def sync(self):
+        """On JAX the state lives inside `fit` until it is asked for."""
+        if keras.backend.backend() == "jax":
+            self.model.jax_state_sync()
+
+    def write_sample(self):
+        self.run.samples.mkdir(exist_ok=True)
+        write_picture(sample_sheet(self.model, *self.samples), self.run.sample(self.step))
+
+    def save(self):
+        """A checkpoint and the servable pair; nothing that is not finite gets into either."""
+        if self.step == self.saved_step:
+            return
+        self.sync()
+        state = checkpoint.state_of(self.model)
+        for name, array in state.items():
+            if not np.isfinite(array).all():
+                raise NotFinite(f"{name} is not finite at step {self.step}; the last good checkpoint is of step "
+                                f"{self.saved_step}. Resume with a lower --learning-rate, or with --precision float32.")
+        checkpoint.commit(self.run.checkpoints, self.step, state, milestone=self.is_milestone())
+        save_pair(self.run.pair, self.model, self.settings, self.step)
+        self.saved_at, self.saved_step = time.monotonic(), self.step
+
+    def write_status(self, state: str):
+        left = self.settings.steps - self.step
+        rate = self.pairs_per_second
+        self.status_at = time.monotonic()
+        self.run.write_status(
+            state=state, step=self.step, total_steps=self.settings.steps, pairs_per_second=rate,
+            eta_seconds=left * self.settings.batch_size / rate if rate else None, device=device_name(),
+            pid=os.getpid(), last_checkpoint=self.saved_step, reason=None if state == "training" else self.reason)
+
+
+def sample_sheet(model: CycleGAN, rime: np.ndarray, flowers: np.ndarray) -> np.ndarray:
+    """Held-out pictures, uint8 (K, S, S, 3) each, to one sheet, uint8 (K S, 6 S, 3).
+
+    Columns: rime, flower, rime again, then flower, rime, flower again; the way back starts from the 8-bit picture.
+    """
+    rows = []
+    for photo, painting in zip(rime, flowers, strict=True):
+        row = []
+        for picture, there, back in ((photo, model.bloom_average, model.frost_average),
+                                     (painting, model.frost_average, model.bloom_average)):
+            changed = through(there, picture)
+            row += [picture, changed, through(back, changed)]
+        rows.append(np.concatenate(row, axis=1))
+    return np.concatenate(rows, axis=0)
+
+
+def through(network, picture: np.ndarray) -> np.ndarray:
+    """A uint8 picture (H, W, 3) through a generator, uint8 again; H and W multiples of 4."""
+    return to_uint8(np.asarray(network.predict_on_batch(to_float(picture)[None]))[0])
+
+
+def save_pair(folder: Path, model: CycleGAN, settings: Config, step: int) -> None:
+    checkpoint.save_pair(folder, {"bloom": model.bloom_average, "frost": model.frost_average}, {
+        "networks": settings.generator_arguments, "image_size": settings.image_size, "preset": settings.preset, "step": step,
+        "seed": settings.seed, "date": time.strftime("%Y-%m-%d"), "backend": keras.backend.backend(),
+    })
+
+
+def device_name() -> str:
+    gpus = keras.distribution.list_devices("gpu")
+    return gpus[0] if gpus else f"cpu ({os.cpu_count()} cores)"
+
+
+def build(settings: Config) -> CycleGAN:
+    """The model of these settings, compiled; the same settings give the same weights."""
+    keras.utils.set_random_seed(settings.seed)
+    model = CycleGAN(settings, dtype=dtype_policy(settings.precision))
+    schedule = ConstantThenLinear(settings.learning_rate, settings.steps, settings.decay_from)
+    # XLA helps on accelerators; on a CPU, TensorFlow's own kernels are faster and start sooner.
+    compiled = "auto" if keras.backend.backend() == "jax" or keras.distribution.list_devices("gpu") else False
+    model.compile(optimizer=keras.optimizers.Adam(schedule, beta_1=settings.beta_1), jit_compile=compiled)
+    model.optimizer.build(model.trainable_variables)
+    return model
+
+
+def train(run: Run, settings: Config, resume: bool) -> str:
+    """Train to the end, to a stop request, or to SIGTERM; returns "finished", "stopped" or "terminated".
+
+    The caller holds the run's lock. Raises NoPictures, BadCheckpoint, NotFinite.
+    """
+    run.stop.unlink(missing_ok=True)
+    pictures = data.load_pictures(settings)
+    run.config.write_text(settings.to_json())
+    model = build(settings)
+    start = 0
+    if resume and (newest := checkpoint.latest(run.checkpoints)):
+        checkpoint.set_state(model, checkpoint.restore(newest))
+        start = int(model.step.value)
+        log.info("resuming from step %d", start)
+    if start >= settings.steps:
+        log.info("the run is at step %d of %d already: nothing to do", start, settings.steps)
+        return "finished"
+    count = min(settings.sample_count, len(pictures.rime_test), len(pictures.flowers_test))
+    samples = tuple(np.stack([data.centre_crop(each, settings.image_size) for each in held_out[:count]])
+                    for held_out in (pictures.rime_test, pictures.flowers_test))
+    recorder = Recorder(run, settings, samples, start)
+
+    def terminate(number, frame):
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)  # a second one ends at once
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        recorder.terminated = True
+
+    signal.signal(signal.SIGTERM, terminate)
+    signal.signal(signal.SIGINT, terminate)
+    model.fit(Batches(pictures, settings, start), epochs=1, shuffle=False, verbose=0, callbacks=[recorder])
+    return recorder.reason
+
+
+def main(arguments: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(prog="python -m r2f.train", description=__doc__.partition("\n")[0])
+    config.add_arguments(parser)
+    parser.add_argument("--resume", action="store_true", help="go on from the run's newest checkpoint")
+    parser.add_argument("--dry-run", action="store_true", help="print the configuration and stop")
+    options = vars(parser.parse_args(arguments))
+    resume, dry_run = options.pop("resume"), options.pop("dry_run")
+    logging.basicConfig(level=logging.INFO, format="%(message)s")
+    try:
+        if not options.get("run"):
+            raise ConfigError("No run directory was named; give --run runs/NAME.")
+        run = Run(Path(options["run"]))
+        if resume:
+            if not run.config.exists():
+                raise ConfigError(f"There is no run in {run.path} to resume; leave --resume away to start one.")
+            settings, changes = config.resumed(config.from_json(run.config.read_text()), options)
+        else:
+            settings, changes = config.preset(options.pop("preset", "r2f"), **options), []
+        if dry_run:
+            print(settings.to_json(), end="")
+            return 0
+        with run.locked():
+            if not resume and run.config.exists():
+                raise ConfigError(f"{run.path} already holds a run; add --resume to go on with it, or choose another --run.")
+            for change in changes:
+                log.info(change)
+            reason = train(run, settings, resume)
+    except (ConfigError, data.NoPictures, checkpoint.BadCheckpoint) as error:
+        print(error, file=sys.stderr)
+        return EXIT_BAD_INPUT
+    except RunBusy as error:
+        print(error, file=sys.stderr)
+        return EXIT_BUSY
+    except NotFinite as error:
+        run.write_status(state="failed", reason=str(error))
+        print(error, file=sys.stderr)
+        return EXIT_NOT_FINITE
+    return EXIT_TERMINATED if reason == "terminated" else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,32 @@
+"""What every test may use: small drawn pictures on disk, and settings of a training that takes seconds."""
+
+import os
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+os.environ.setdefault("TF_DETERMINISTIC_OPS", "1")
+
+import pytest  # noqa: E402
+
+from r2f import drawn  # noqa: E402
+from r2f.images import write_picture  # noqa: E402
+
+TINY = dict(filters=4, blocks=1, discriminator_filters=4, image_size=32, load_size=40, pool_size=2, precision="float32",
+            log_steps=2, sample_steps=0, sample_count=2, steps=8)
+
+
+@pytest.fixture(scope="session")
+def drawn_folder(tmp_path_factory):
+    """The seed's layout, trainA trainB testA testB (A = flower, B = rime), with a few drawn pictures of 64 x 48 pixels."""
+    root = tmp_path_factory.mktemp("drawn")
+    for name, draw, seeds in (("trainA", drawn.flower, range(5)), ("trainB", drawn.rime, range(6)),
+                              ("testA", drawn.flower, range(10, 12)), ("testB", drawn.rime, range(10, 12))):
+        (root / name).mkdir()
+        for seed in seeds:
+            write_picture(draw(seed, (48, 64)), root / name / f"{seed}.png")
+    return root
+
+
+@pytest.fixture
+def tiny_options():
+    """The command line of a training that takes seconds."""
+    return [f"--{name.replace('_', '-')}={value}" for name, value in TINY.items()]

@@ -1,0 +1,143 @@
+"""The trainer, through its command line. One process trains several runs here: tracing the step is what costs time."""
+
+import json
+import logging
+
+import numpy as np
+import pytest
+
+from r2f import checkpoint, config, train
+from r2f.images import read_picture
+from r2f.run import Run
+
+
+def start(path, drawn_folder, tiny_options, *more):
+    return train.main(["--run", str(path), "--data", str(drawn_folder), *tiny_options, *more])
+
+
+def losses(path):
+    """Metrics without what depends on the clock."""
+    return [{k: v for k, v in line.items() if k not in ("pairs_per_second", "seconds")} for line in Run(path).read_metrics()]
+
+
+def final_digest(path):
+    return checkpoint.verify(checkpoint.latest(Run(path).checkpoints))["files"]
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory, drawn_folder):
+    """A run that nobody disturbed, 8 steps long."""
+    from conftest import TINY
+    options = [f"--{name.replace('_', '-')}={value}" for name, value in TINY.items()]
+    path = tmp_path_factory.mktemp("runs") / "undisturbed"
+    assert start(path, drawn_folder, options, "--sample-steps=4", "--milestone-steps=4") == 0
+    return path
+
+
+def test_a_run_leaves_everything_in_its_directory(finished):
+    run = Run(finished)
+    assert sorted(path.name for path in finished.iterdir()) == [
+        "checkpoints", "config.json", "lock", "metrics.jsonl", "pair", "samples", "status.json"]
+    assert [path.name for path in sorted(run.checkpoints.iterdir())] == ["step_00000004", "step_00000008"]
+    assert read_picture(run.sample(8)).shape == (2 * 32, 6 * 32, 3)
+    status = run.read_status()
+    assert (status["state"], status["step"], status["last_checkpoint"]) == ("finished", 8, 8)
+    lines = run.read_metrics()
+    assert [line["step"] for line in lines] == [2, 4, 6, 8]
+    assert all(np.isfinite(line[name]) for line in lines for name in ("loss", *train.LOSSES))
+    assert [line["learning_rate"] for line in lines] == pytest.approx([2e-4, 2e-4, 1e-4, 0], abs=1e-9)
+
+
+def test_the_pair_of_a_run_is_the_averaged_generators(finished):
+    networks, info = checkpoint.load_pair(Run(finished).pair)
+    assert (info["step"], info["preset"], info["image_size"]) == (8, "r2f", 32)
+    assert set(networks) == {"bloom", "frost"}
+
+
+def test_the_same_command_twice_gives_the_same_metrics_and_the_same_weights(finished, tmp_path, drawn_folder, tiny_options):
+    assert start(tmp_path / "again", drawn_folder, tiny_options, "--sample-steps=4") == 0
+    assert losses(tmp_path / "again") == losses(finished)
+    assert final_digest(tmp_path / "again") == final_digest(finished)
+
+
+def test_stopped_and_resumed_equals_undisturbed_bit_for_bit(finished, tmp_path, drawn_folder, tiny_options, monkeypatch):
+    path, record = tmp_path / "stopped", train.Recorder.on_train_batch_end
+
+    def stop_at_4(self, index, logs=None):
+        if self.step + 1 == 4:
+            self.run.stop.touch()
+        record(self, index, logs)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(train.Recorder, "on_train_batch_end", stop_at_4)
+        assert start(path, drawn_folder, tiny_options) == 0
+    assert Run(path).read_status()["state"] == "stopped"
+    assert Run(path).read_status()["step"] == 4
+    assert train.main(["--run", str(path), "--resume"]) == 0
+    assert losses(path) == losses(finished)
+    assert final_digest(path) == final_digest(finished)
+
+
+def test_a_finished_run_resumed_has_nothing_to_do(finished, caplog):
+    before = final_digest(finished)
+    with caplog.at_level(logging.INFO):
+        assert train.main(["--run", str(finished), "--resume"]) == 0
+    assert "nothing to do" in caplog.text
+    assert final_digest(finished) == before
+    assert Run(finished).read_status()["state"] == "finished"
+
+
+def test_a_number_that_is_not_finite_ends_the_run_and_names_it(tmp_path, drawn_folder, tiny_options, capsys):
+    assert start(tmp_path / "run", drawn_folder, tiny_options, "--learning-rate=1e38") == train.EXIT_NOT_FINITE
+    message = capsys.readouterr().err
+    assert "at step" in message and "last good checkpoint is of step 0" in message
+    assert Run(tmp_path / "run").read_status()["state"] == "failed"
+    assert not Run(tmp_path / "run").pair.exists()
+
+
+@pytest.mark.parametrize("arguments,says", [
+    ([], "--run runs/NAME"),
+    (["--run", "RUN"], "--rime DIR and --flowers DIR"),
+    (["--run", "RUN", "--rime", "nowhere", "--flowers", "nowhere"], "There is no folder nowhere to take rime photos from"),
+    (["--run", "RUN", "--filters", "0"], "filters is 0"),
+    (["--run", "RUN", "--resume", "--drawn"], "There is no run"),
+])
+def test_bad_input_gets_one_sentence_and_exit_code_2(tmp_path, arguments, says, capsys):
+    arguments = [str(tmp_path / "run") if each == "RUN" else each for each in arguments]
+    assert train.main(arguments) == train.EXIT_BAD_INPUT == 2
+    message = capsys.readouterr().err
+    assert says in message
+    assert message.count("\n") == 1
+    assert not (tmp_path / "run" / "config.json").exists()
+
+
+def test_a_run_is_never_overwritten_and_never_shared(finished, drawn_folder, tiny_options, capsys):
+    assert start(finished, drawn_folder, tiny_options) == 2
+    assert "--resume" in capsys.readouterr().err
+    with Run(finished).locked():
+        assert train.main(["--run", str(finished), "--resume"]) == train.EXIT_BUSY == 75
+    assert "Another training is running" in capsys.readouterr().err
+
+
+def test_a_structural_difference_is_refused_when_resuming(finished, capsys):
+    assert train.main(["--run", str(finished), "--resume", "--filters", "8"]) == 2
+    assert "filters 4, not 8" in capsys.readouterr().err
+
+
+def test_dry_run_prints_the_configuration_and_writes_nothing(tmp_path, capsys):
+    assert train.main(["--run", str(tmp_path / "run"), "--preset", "seed", "--drawn", "--dry-run"]) == 0
+    assert json.loads(capsys.readouterr().out)["residual"] == "concat"
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_learning_rate_is_constant_then_falls_linearly_to_zero():
+    schedule = train.ConstantThenLinear(2e-4, 100, 0.5)
+    assert [float(schedule(step)) for step in (0, 50, 75, 100)] == pytest.approx([2e-4, 2e-4, 1e-4, 0])
+    constant = train.ConstantThenLinear(2e-4, 100, 1.0)
+    assert float(constant(99)) == pytest.approx(2e-4)
+
+
+def test_the_presets_build():
+    settings = config.preset("lite", image_size=32, load_size=32, filters=2, blocks=1, discriminator_filters=2)
+    model = train.build(settings)
+    assert model.bloom.count_params() == model.bloom_average.count_params()
