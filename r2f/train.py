@@ -31,7 +31,7 @@ from r2f.run import Run, RunBusy  # noqa: E402
 
 log = logging.getLogger("r2f")
 
-EXIT_BAD_INPUT, EXIT_NOT_FINITE, EXIT_BUSY, EXIT_TERMINATED = 2, 3, 75, 143
+EXIT_BAD_INPUT, EXIT_NOT_FINITE, EXIT_BUSY, EXIT_SIGNAL = 2, 3, 75, 128
 STATUS_SECONDS = 1.0
 
 
@@ -72,13 +72,16 @@ class Batches(keras.utils.PyDataset):
 class Recorder(keras.callbacks.Callback):
     """Status, metrics, samples, checkpoints, pair; ends the run on request or where a number is not finite."""
 
-    def __init__(self, run: Run, settings: Config, samples: tuple[np.ndarray, np.ndarray], start: int):
+    def __init__(self, run: Run, settings: Config, pictures: data.Pictures, start: int):
         super().__init__()
-        self.run, self.settings, self.samples, self.step = run, settings, samples, start
+        self.run, self.settings, self.pictures, self.step = run, settings, pictures, start
+        count = min(settings.sample_count, len(pictures.rime_test), len(pictures.flowers_test))
+        self.samples = [np.stack([data.centre_crop(each, settings.image_size) for each in held_out[:count]])
+                        for held_out in (pictures.rime_test, pictures.flowers_test)]
         self.started = self.saved_at = self.logged_at = time.monotonic()
         self.saved_step = self.logged_step = start
         self.status_at = 0.0
-        self.terminated = False
+        self.signal = 0  # the one that asks for the end, SIGTERM or SIGINT
         self.reason = "finished"
         self.pairs_per_second = None
         self.bar = tqdm(total=settings.steps, initial=start, unit="step", desc=run.path.name, disable=None)
@@ -99,8 +102,8 @@ class Recorder(keras.callbacks.Callback):
         milestone = self.is_milestone()
         if due or milestone or now - self.saved_at >= 60 * settings.checkpoint_minutes:
             self.save()
-        if self.terminated or self.run.stop.exists():
-            self.reason = "terminated" if self.terminated else "stopped"
+        if self.signal or self.run.stop.exists():
+            self.reason = f"stopped by {signal.Signals(self.signal).name}" if self.signal else "stopped on request"
             self.model.stop_training = True
         if now - self.status_at >= STATUS_SECONDS:
             self.write_status("training")
@@ -108,7 +111,7 @@ class Recorder(keras.callbacks.Callback):
     def on_train_end(self, logs=None):
         self.save()
         self.bar.close()
-        self.write_status({"finished": "finished", "stopped": "stopped", "terminated": "stopped"}[self.reason])
+        self.write_status("finished" if self.reason == "finished" else "stopped")
 
     def is_milestone(self) -> bool:
         return bool(self.settings.milestone_steps) and self.step % self.settings.milestone_steps == 0
@@ -151,7 +154,7 @@ class Recorder(keras.callbacks.Callback):
                 raise NotFinite(f"{name} is not finite at step {self.step}; the last good checkpoint is of step "
                                 f"{self.saved_step}. Resume with a lower --learning-rate, or with --precision float32.")
         checkpoint.commit(self.run.checkpoints, self.step, state, milestone=self.is_milestone())
-        save_pair(self.run.pair, self.model, self.settings, self.step)
+        save_pair(self.run.pair, self.model, self.settings, self.step, self.pictures)
         self.saved_at, self.saved_step = time.monotonic(), self.step
 
     def write_status(self, state: str):
@@ -185,10 +188,11 @@ def through(network, picture: np.ndarray) -> np.ndarray:
     return to_uint8(np.asarray(network.predict_on_batch(to_float(picture)[None]))[0])
 
 
-def save_pair(folder: Path, model: CycleGAN, settings: Config, step: int) -> None:
+def save_pair(folder: Path, model: CycleGAN, settings: Config, step: int, pictures: data.Pictures) -> None:
     checkpoint.save_pair(folder, {"bloom": model.bloom_average, "frost": model.frost_average}, {
         "networks": settings.generator_arguments, "image_size": settings.image_size, "preset": settings.preset, "step": step,
-        "seed": settings.seed, "date": time.strftime("%Y-%m-%d"), "backend": keras.backend.backend(),
+        "seed": settings.seed, "pictures": {"rime": len(pictures.rime), "flowers": len(pictures.flowers)},
+        "date": time.strftime("%Y-%m-%d"),
     })
 
 
@@ -209,8 +213,8 @@ def build(settings: Config) -> CycleGAN:
     return model
 
 
-def train(run: Run, settings: Config, resume: bool) -> str:
-    """Train to the end, to a stop request, or to SIGTERM; returns "finished", "stopped" or "terminated".
+def train(run: Run, settings: Config, resume: bool) -> int:
+    """Train to the end, to a stop request, or to a signal (SIGTERM, SIGINT), whose number is returned; otherwise 0.
 
     The caller holds the run's lock. Raises NoPictures, BadCheckpoint, NotFinite.
     """
@@ -225,21 +229,18 @@ def train(run: Run, settings: Config, resume: bool) -> str:
         log.info("resuming from step %d", start)
     if start >= settings.steps:
         log.info("the run is at step %d of %d already: nothing to do", start, settings.steps)
-        return "finished"
-    count = min(settings.sample_count, len(pictures.rime_test), len(pictures.flowers_test))
-    samples = tuple(np.stack([data.centre_crop(each, settings.image_size) for each in held_out[:count]])
-                    for held_out in (pictures.rime_test, pictures.flowers_test))
-    recorder = Recorder(run, settings, samples, start)
+        return 0
+    recorder = Recorder(run, settings, pictures, start)
 
     def terminate(number, frame):
         signal.signal(signal.SIGTERM, signal.SIG_DFL)  # a second one ends at once
-        signal.signal(signal.SIGINT, signal.default_int_handler)
-        recorder.terminated = True
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+        recorder.signal = number
 
     signal.signal(signal.SIGTERM, terminate)
     signal.signal(signal.SIGINT, terminate)
     model.fit(Batches(pictures, settings, start), epochs=1, shuffle=False, verbose=0, callbacks=[recorder])
-    return recorder.reason
+    return recorder.signal
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -268,7 +269,7 @@ def main(arguments: list[str] | None = None) -> int:
                 raise ConfigError(f"{run.path} already holds a run; add --resume to go on with it, or choose another --run.")
             for change in changes:
                 log.info(change)
-            reason = train(run, settings, resume)
+            ended_by = train(run, settings, resume)
     except (ConfigError, data.NoPictures, checkpoint.BadCheckpoint) as error:
         print(error, file=sys.stderr)
         return EXIT_BAD_INPUT
@@ -276,10 +277,13 @@ def main(arguments: list[str] | None = None) -> int:
         print(error, file=sys.stderr)
         return EXIT_BUSY
     except NotFinite as error:
-        run.write_status(state="failed", reason=str(error))
+        run.write_status(**{**run.read_status(), "state": "failed", "reason": str(error)})
         print(error, file=sys.stderr)
         return EXIT_NOT_FINITE
-    return EXIT_TERMINATED if reason == "terminated" else 0
+    except Exception as error:
+        run.write_status(**{**run.read_status(), "state": "failed", "reason": f"{type(error).__name__}: {error}"})
+        raise
+    return EXIT_SIGNAL + ended_by if ended_by else 0
 
 
 if __name__ == "__main__":

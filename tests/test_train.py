@@ -2,6 +2,12 @@
 
 import json
 import logging
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -51,6 +57,7 @@ def test_a_run_leaves_everything_in_its_directory(finished):
 def test_the_pair_of_a_run_is_the_averaged_generators(finished):
     networks, info = checkpoint.load_pair(Run(finished).pair)
     assert (info["step"], info["preset"], info["image_size"]) == (8, "r2f", 32)
+    assert info["pictures"] == {"rime": 6, "flowers": 5}
     assert set(networks) == {"bloom", "frost"}
 
 
@@ -93,6 +100,34 @@ def test_a_number_that_is_not_finite_ends_the_run_and_names_it(tmp_path, drawn_f
     assert "at step" in message and "last good checkpoint is of step 0" in message
     assert Run(tmp_path / "run").read_status()["state"] == "failed"
     assert not Run(tmp_path / "run").pair.exists()
+
+
+def test_a_run_that_breaks_says_so_in_its_status(tmp_path, drawn_folder, tiny_options, monkeypatch):
+    def full(*arguments):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(train.data, "load_pictures", full)
+    with pytest.raises(OSError, match="No space left"):
+        start(tmp_path / "run", drawn_folder, tiny_options)
+    assert Run(tmp_path / "run").read_status()["state"] == "failed"
+    assert "No space left" in Run(tmp_path / "run").read_status()["reason"]
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_ends_the_program_after_its_step_with_a_checkpoint(number, tmp_path, drawn_folder, tiny_options):
+    run = Run(tmp_path / "run")
+    command = [sys.executable, "-m", "r2f.train", "--run", run.path, "--data", drawn_folder, *tiny_options, "--steps=100000"]
+    process = subprocess.Popen(command, cwd=Path(train.__file__).parent.parent, stderr=subprocess.PIPE, text=True)
+    while not run.read_metrics():
+        assert process.poll() is None, process.stderr.read()
+        time.sleep(0.1)
+    os.kill(process.pid, number)
+    assert process.wait(60) == 128 + number
+    status = run.read_status()
+    assert (status["state"], status["reason"]) == ("stopped", f"stopped by {number.name}")
+    assert checkpoint.latest(run.checkpoints).name == f"step_{status['step']:08d}"
+    assert status["last_checkpoint"] == status["step"]
+    assert not run.is_running()
 
 
 @pytest.mark.parametrize("arguments,says", [
