@@ -9,7 +9,7 @@ PACKAGE = Path(__file__).parent.parent / "r2f"
 MAY_IMPORT = {
     "config": set(),
     "images": set(),
-    "drawn": {"images"},
+    "drawn": {"drawn"},
     "data": {"config", "images", "drawn"},
     "networks": set(),
     "pool": set(),
