@@ -46,7 +46,7 @@ class Bloomer:
     @classmethod
     def load(cls, folder: str | Path = DEFAULT_PAIR, precision: str = "auto") -> "Bloomer":
         """The pair in a folder, its files verified. `precision` as in Config. Raises `checkpoint.BadPair`."""
-        os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+        os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
         import keras
 
         from r2f.checkpoint import load_pair

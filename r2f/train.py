@@ -14,7 +14,7 @@ from pathlib import Path
 
 # One setup, one result: without these a second run of the same command differs in the last digits.
 os.environ.setdefault("TF_DETERMINISTIC_OPS", "1")
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 if "jax" in os.environ.get("KERAS_BACKEND", ""):
     os.environ["XLA_FLAGS"] = os.environ.get("XLA_FLAGS", "") + " --xla_gpu_deterministic_ops=true"
 
