@@ -17,8 +17,17 @@ def dtype_policy(precision: str) -> str:
     return {"float32": "float32", "bfloat16": "mixed_bfloat16"}[precision]
 
 
+def device() -> str:
+    """Where Keras computes, in the backend's own words, such as "cpu" or "cuda:0"; asked of a tensor, as backends differ."""
+    return str(ops.convert_to_tensor(0.0).device).lower()
+
+
+def on_gpu() -> bool:
+    return "gpu" in device() or "cuda" in device()
+
+
 def has_bfloat16() -> bool:
-    if keras.distribution.list_devices("gpu"):
+    if on_gpu():
         return True
     try:
         flags = Path("/proc/cpuinfo").read_text()

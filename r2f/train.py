@@ -26,7 +26,7 @@ from r2f import checkpoint, config, data  # noqa: E402
 from r2f.config import Config, ConfigError  # noqa: E402
 from r2f.cyclegan import LOSSES, CycleGAN  # noqa: E402
 from r2f.images import to_float, to_uint8, write_picture  # noqa: E402
-from r2f.networks import dtype_policy  # noqa: E402
+from r2f.networks import device, dtype_policy, on_gpu  # noqa: E402
 from r2f.run import Run, RunBusy  # noqa: E402
 
 log = logging.getLogger("r2f")
@@ -163,7 +163,8 @@ class Recorder(keras.callbacks.Callback):
         self.status_at = time.monotonic()
         self.run.write_status(
             state=state, step=self.step, total_steps=self.settings.steps, pairs_per_second=rate,
-            eta_seconds=left * self.settings.batch_size / rate if rate else None, device=device_name(),
+            eta_seconds=left * self.settings.batch_size / rate if rate else None,
+            device=device() if on_gpu() else f"cpu ({os.cpu_count()} cores)",
             pid=os.getpid(), last_checkpoint=self.saved_step, reason=None if state == "training" else self.reason)
 
 
@@ -196,19 +197,14 @@ def save_pair(folder: Path, model: CycleGAN, settings: Config, step: int, pictur
     })
 
 
-def device_name() -> str:
-    gpus = keras.distribution.list_devices("gpu")
-    return gpus[0] if gpus else f"cpu ({os.cpu_count()} cores)"
-
-
 def build(settings: Config) -> CycleGAN:
     """The model of these settings, compiled; the same settings give the same weights."""
     keras.utils.set_random_seed(settings.seed)
     model = CycleGAN(settings, dtype=dtype_policy(settings.precision))
     schedule = ConstantThenLinear(settings.learning_rate, settings.steps, settings.decay_from)
-    # XLA helps on accelerators; on a CPU, TensorFlow's own kernels are faster and start sooner.
-    compiled = "auto" if keras.backend.backend() == "jax" or keras.distribution.list_devices("gpu") else False
-    model.compile(optimizer=keras.optimizers.Adam(schedule, beta_1=settings.beta_1), jit_compile=compiled)
+    # JAX is nothing without XLA. TensorFlow can't have both XLA and the same digits twice, and is faster on a CPU without it.
+    model.compile(optimizer=keras.optimizers.Adam(schedule, beta_1=settings.beta_1),
+                  jit_compile=keras.backend.backend() == "jax")
     model.optimizer.build(model.trainable_variables)
     return model
 

@@ -1,0 +1,198 @@
+"""The objective of CycleGAN on one backend against a plain reference, written down for test_cyclegan to read.
+
+A process has one Keras backend, so test_cyclegan runs this once for each:
+
+    KERAS_BACKEND=jax python tests/objective_backend.py RESULT.npz
+
+Weights and pictures come from NumPy, so they are the same on every backend. Nothing is judged here: the file
+holds gradients, losses and weights, and the test compares them. `gradients` serves the other tests too.
+"""
+
+import sys
+from pathlib import Path
+from unittest.mock import patch
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from r2f import train  # noqa: E402, I001 - before keras: it sets the environment that keras reads
+import keras  # noqa: E402
+import numpy as np  # noqa: E402
+from keras import ops  # noqa: E402
+
+from r2f import config  # noqa: E402
+from r2f.cyclegan import LOSSES, CycleGAN  # noqa: E402
+
+NETWORKS = ("bloom", "frost", "flower_judge", "rime_judge")
+SMALL = dict(filters=4, blocks=2, discriminator_filters=8, image_size=32, load_size=32, batch_size=2,
+             augment="none", cycle_noise=0.0, precision="float32")
+
+
+def gradients(function, values: list) -> list[np.ndarray]:
+    """The gradients of `function(*values)`, a scalar, at these arrays, on whichever backend this is."""
+    backend = keras.backend.backend()
+    values = [ops.convert_to_tensor(value) for value in values]
+    if backend == "tensorflow":
+        import tensorflow as tf
+        with tf.GradientTape() as tape:
+            tape.watch(values)
+            result = function(*values)
+        found = tape.gradient(result, values, unconnected_gradients="zero")
+    elif backend == "jax":
+        import jax
+        found = jax.grad(function, argnums=tuple(range(len(values))))(*values)
+    else:
+        import torch
+        values = [value.detach().clone().requires_grad_() for value in values]
+        found = torch.autograd.grad(function(*values), values, allow_unused=True, materialize_grads=True)
+    return [ops.convert_to_numpy(each) for each in found]
+
+
+def weight_gradients(loss, variables: list) -> list[np.ndarray]:
+    """The gradients of `loss()` with respect to these variables; what it assigns to others is forgotten."""
+    def at(*values):
+        with keras.StatelessScope(state_mapping=list(zip(variables, values, strict=True))):
+            return loss()
+
+    return gradients(at, arrays(variables))
+
+
+def square(verdicts, target):
+    return ops.mean(ops.square(verdicts - target))
+
+
+def l1(a, b):
+    return ops.mean(ops.abs(a - b))
+
+
+def reference_losses(model: CycleGAN, x, y) -> dict:
+    """What each network minimises, written out as the paper has it: four losses, a call for each picture."""
+    bloom, frost, flower_judge, rime_judge = (getattr(model, name) for name in NETWORKS)
+    fake_flower = ops.convert_to_tensor(ops.convert_to_numpy(bloom(x)))
+    fake_rime = ops.convert_to_tensor(ops.convert_to_numpy(frost(y)))
+
+    def cycle():
+        return model.config.cycle_weight * (l1(frost(bloom(x)), x) + l1(bloom(frost(y)), y))
+
+    def identity(generator, picture):
+        return model.config.identity_weight * l1(generator(picture), picture)
+
+    return {
+        "bloom": lambda: square(flower_judge(bloom(x)), 1) + cycle() + identity(bloom, y),
+        "frost": lambda: square(rime_judge(frost(y)), 1) + cycle() + identity(frost, x),
+        "flower_judge": lambda: (square(flower_judge(y), 1) + square(flower_judge(fake_flower), 0)) / 2,
+        "rime_judge": lambda: (square(rime_judge(x), 1) + square(rime_judge(fake_rime), 0)) / 2,
+    }
+
+
+class OneBatch(keras.utils.PyDataset):
+    """What `fit` reads for one step."""
+
+    def __init__(self, pictures):
+        super().__init__()
+        self.pictures = pictures
+
+    def __len__(self):
+        return 1
+
+    def __getitem__(self, index):
+        return (self.pictures,)
+
+
+def variables_of(model: CycleGAN) -> list:
+    """The weights of the four networks, in the order of NETWORKS."""
+    return [variable for name in NETWORKS for variable in getattr(model, name).trainable_variables]
+
+
+def arrays(variables) -> list[np.ndarray]:
+    return [ops.convert_to_numpy(variable.value) for variable in variables]
+
+
+def averages_of(model: CycleGAN) -> list[np.ndarray]:
+    return arrays(variable for average, _ in model.averages() for variable in average.weights)
+
+
+def set_weights(model: CycleGAN) -> None:
+    """Weights that are the same on every backend, with the published spread, and norms moved off 1 and 0."""
+    chance = np.random.default_rng(1)
+    for name in NETWORKS:
+        network = getattr(model, name)
+        network.set_weights([chance.normal(0, 0.02, weight.shape) + (weight if weight.ndim == 1 else 0)
+                             for weight in network.get_weights()])
+    for average, network in model.averages():
+        average.set_weights(network.get_weights())
+
+
+def objective_gradients(model: CycleGAN, pictures) -> list[np.ndarray]:
+    """The gradients of the one sum with respect to all four networks."""
+    pictures = [ops.convert_to_tensor(each) for each in pictures]
+
+    def loss():
+        return model.compute_loss(x=pictures, y_pred=model(pictures, training=True))
+
+    return weight_gradients(loss, variables_of(model))
+
+
+def reference_gradients(model: CycleGAN, pictures) -> list[np.ndarray]:
+    losses = reference_losses(model, *[ops.convert_to_tensor(each) for each in pictures])
+    return [gradient for name in NETWORKS
+            for gradient in weight_gradients(losses[name], getattr(model, name).trainable_variables)]
+
+
+def pictures_through_bloom(model: CycleGAN, pictures) -> int:
+    seen, call = [], model.bloom.call
+
+    def counted(inputs, **options):
+        seen.append(inputs.shape[0])
+        return call(inputs, **options)
+
+    with patch.object(model.bloom, "call", counted):
+        model([ops.convert_to_tensor(each) for each in pictures])
+    return sum(seen)
+
+
+def report() -> dict:
+    """Everything test_cyclegan compares, as arrays by name; a list of arrays is `name/0`, `name/1`, ..."""
+    chance = np.random.default_rng(0)
+    pictures = tuple(chance.uniform(-1, 1, (2, 32, 32, 3)).astype("float32") for _ in range(2))
+    found = {}
+
+    model = train.build(config.preset("r2f", **SMALL))
+    set_weights(model)
+    found["counts"] = [np.array(len(getattr(model, name).trainable_variables)) for name in NETWORKS]
+    found["start"], found["averages_start"] = arrays(variables_of(model)), averages_of(model)
+    found["reference"] = reference_gradients(model, pictures)
+    if keras.backend.backend() != "jax":  # it would compile every operation, which takes half a minute
+        found["passes"] = np.array(pictures_through_bloom(model, pictures))
+        found["objective"] = objective_gradients(model, pictures)
+        with patch.object(ops, "stop_gradient", lambda x: x):  # the fault that the comparison must find
+            found["unstopped"] = objective_gradients(model, pictures)
+
+        other = CycleGAN(config.preset("r2f", identity_weight=0.0, **SMALL))
+        set_weights(other)
+        found["passes_without_identity"] = np.array(pictures_through_bloom(other, pictures))
+        found["reference_without_identity"] = reference_gradients(other, pictures)
+        found["objective_without_identity"] = objective_gradients(other, pictures)
+
+    logs = model.fit(OneBatch(pictures), verbose=0).history
+    found["losses"] = np.array([logs[name][0] for name in LOSSES])
+    # After one step Adam's momentum is 1 - beta_1 of the gradient: what the compiled step really used.
+    momenta = [variable for variable in model.optimizer.variables if variable.path.endswith("_momentum")]
+    found["fit"] = [momentum / (1 - model.config.beta_1) for momentum in arrays(momenta)]
+    found["first_step"], found["averages_first_step"] = arrays(variables_of(model)), averages_of(model)
+    model.fit(OneBatch(pictures), verbose=0)
+    found["averages_second_step"] = averages_of(model)
+    return found
+
+
+def main(path: str) -> None:
+    found = {}
+    for name, value in report().items():
+        if isinstance(value, list):
+            found.update({f"{name}/{i:03}": each for i, each in enumerate(value)})
+        else:
+            found[name] = value
+    np.savez(path, **found)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])

@@ -1,0 +1,160 @@
+"""One sum of losses has exactly the gradients of the published four updates, on each of the three backends.
+
+objective_backend.py computes, in a process for each backend; here is what must hold. -s shows the figures.
+"""
+
+import importlib.util
+import os
+import subprocess
+import sys
+from itertools import islice
+from pathlib import Path
+
+import numpy as np
+import pytest
+from objective_backend import NETWORKS
+
+from r2f import config
+from r2f.cyclegan import LOSSES, CycleGAN
+
+BACKENDS = ("tensorflow", "jax", "torch")
+EAGER = ("tensorflow", "torch")  # JAX would compile every operation of what only these are asked
+TOLERANCE = 1e-5  # part of the network's largest gradient; arithmetic is float32
+TESTS = Path(__file__).parent
+
+# The processor everywhere, because a GPU rounds float32 products; compile quickly rather than well; one
+# thread, because on a busy machine PyTorch's would wait for each other.
+ENVIRONMENT = dict(CUDA_VISIBLE_DEVICES="-1", JAX_PLATFORMS="cpu", JAX_DISABLE_MOST_OPTIMIZATIONS="1",
+                   OMP_NUM_THREADS="1", TF_CPP_MIN_LOG_LEVEL="3")
+
+
+class Report:
+    """The arrays of one backend; a list of them is stored as `name/000`, `name/001`, ..."""
+
+    def __init__(self, path: Path):
+        with np.load(path) as file:
+            self.arrays = dict(file)
+
+    def __getitem__(self, name: str) -> np.ndarray:
+        return self.arrays[name]
+
+    def all(self, name: str) -> list[np.ndarray]:
+        return [self.arrays[each] for each in sorted(self.arrays) if each.startswith(name + "/")]
+
+    def by_network(self, name: str) -> dict[str, list[np.ndarray]]:
+        arrays, counts = iter(self.all(name)), self.all("counts")
+        networks = {network: list(islice(arrays, int(count)))
+                    for network, count in zip(NETWORKS, counts, strict=True)}
+        assert next(arrays, None) is None
+        return networks
+
+
+@pytest.fixture(scope="module")
+def reports(tmp_path_factory):
+    """A function from a backend's name to its Report; all of them are computed at the same time."""
+    folder = tmp_path_factory.mktemp("objective")
+    missing_torch = importlib.util.find_spec("torch") is None and not os.environ.get("CI")
+    started, read = {}, {}
+    for name in BACKENDS:
+        if name == "torch" and missing_torch:
+            continue
+        with open(folder / f"{name}.log", "wb") as log:
+            command = [sys.executable, TESTS / "objective_backend.py", folder / f"{name}.npz"]
+            started[name] = subprocess.Popen(command, stdout=log, stderr=log,
+                                             env={**os.environ, **ENVIRONMENT, "KERAS_BACKEND": name})
+
+    def report(name: str) -> Report:
+        if name not in started:
+            pytest.skip("PyTorch is not installed: pip install torch (where CI is set, this fails instead)")
+        if name not in read:
+            if started[name].wait(timeout=600):
+                log = (folder / f"{name}.log").read_text()
+                pytest.fail(f"objective_backend.py failed on {name}:\n{log[-3000:]}", pytrace=False)
+            read[name] = Report(folder / f"{name}.npz")
+        return read[name]
+
+    yield report
+    for process in started.values():
+        process.kill()
+        process.wait()
+
+
+@pytest.fixture(params=BACKENDS)
+def backend(request, reports):
+    reports(request.param)
+    return request.param
+
+
+def difference(found: list[np.ndarray], expected: list[np.ndarray]) -> float:
+    """The largest difference, as a part of the largest expected value."""
+    largest = max(np.abs(b).max() for b in expected)
+    return max(np.abs(a - b).max() for a, b in zip(found, expected, strict=True)) / largest
+
+
+def differences(reports, backend: str, found: str, expected: str) -> list[float]:
+    """One figure for each network; printed, because a promise with its figure says more."""
+    report = reports(backend)
+    theirs, ours = report.by_network(expected), report.by_network(found)
+    measured = {network: difference(ours[network], theirs[network]) for network in NETWORKS}
+    figures = "  ".join(f"{network} {value:.1e}" for network, value in measured.items())
+    print(f"\n{backend:10} {found:26} {figures}")
+    return list(measured.values())
+
+
+def test_a_step_of_fit_has_the_gradients_of_four_separate_updates(reports, backend):
+    """Whatever `fit` compiles; read from the momenta of the optimizer."""
+    assert max(differences(reports, backend, "fit", "reference")) < TOLERANCE
+
+
+@pytest.mark.parametrize("backend", EAGER, indirect=True)
+@pytest.mark.parametrize("without", ["", "_without_identity"])
+def test_the_one_sum_has_the_gradients_of_four_separate_updates(reports, backend, without):
+    assert max(differences(reports, backend, f"objective{without}", f"reference{without}")) < TOLERANCE
+
+
+@pytest.mark.parametrize("backend", EAGER, indirect=True)
+def test_the_comparison_finds_a_gradient_that_is_not_stopped(reports, backend):
+    """Then the adversarial terms reach the discriminators, and the discriminators' terms the generators."""
+    assert min(differences(reports, backend, "unstopped", "reference")) > 1000 * TOLERANCE
+
+
+def test_the_three_backends_agree_on_the_eight_losses(reports, backend):
+    report, other = reports(backend), reports("tensorflow")
+    for a, b in zip(report.all("start"), other.all("start"), strict=True):
+        np.testing.assert_array_equal(a, b)
+    ratio = np.abs(report["losses"] / other["losses"] - 1).max()
+    print(f"\n{backend:10} losses differ from TensorFlow's by a part of at most {ratio:.1e}")
+    assert len(report["losses"]) == len(LOSSES) and ratio < TOLERANCE
+
+
+def test_all_four_networks_move_in_one_step_of_fit(reports, backend):
+    before, after = reports(backend).by_network("start"), reports(backend).by_network("first_step")
+    for network in NETWORKS:
+        assert all((a != b).any() for a, b in zip(before[network], after[network], strict=True)), network
+
+
+def test_the_averages_follow_one_step_behind_with_a_ramp(reports, backend):
+    report = reports(backend)
+    averages = [report.all(f"averages_{name}") for name in ("start", "first_step", "second_step")]
+    # Bloom and frost come first among the weights.
+    weights = [report.all(name)[:len(averages[0])] for name in ("start", "first_step")]
+    for step, decay in ((0, 1 / 10), (1, 2 / 11)):
+        for found, a, w in zip(averages[step + 1], averages[step], weights[step], strict=True):
+            np.testing.assert_allclose(found, w + decay * (a - w), atol=1e-7)
+    assert all((a != b).any() for a, b in zip(averages[2], averages[0], strict=True))
+
+
+@pytest.mark.parametrize("backend", EAGER, indirect=True)
+def test_an_identity_weight_of_0_leaves_its_passes_out(reports, backend):
+    """Bloom sees the rime and frost's rime, two of each; with the identity term it also sees the flowers."""
+    assert (reports(backend)["passes"], reports(backend)["passes_without_identity"]) == (6, 4)
+
+
+def test_the_way_back_starts_from_a_picture_with_the_noise_of_the_configuration():
+    small = dict(filters=2, blocks=1, discriminator_filters=2, image_size=32, load_size=32, pool_size=0)
+    picture = np.zeros((1, 32, 32, 3), "float32")
+    noise = np.asarray(CycleGAN(config.preset("r2f", cycle_noise=2.0, **small)).noisy(picture))
+    expected = 2.0 / 127.5
+    assert abs(noise.std() - expected) < 4 * expected / np.sqrt(2 * noise.size)
+    assert abs(noise.mean()) < 4 * expected / np.sqrt(noise.size)
+    assert CycleGAN(config.preset("r2f", cycle_noise=0.0, **small)).noisy(picture) is picture
