@@ -1,6 +1,6 @@
 """How far does a pair take a photo, and does it find the way back?
 
-    python benchmarks/way_back.py examples --pair checkpoints/lite --sheet sheet.jpg
+    python -m benchmarks.way_back examples --pair checkpoints/lite --sheet sheet.jpg
 
 For every picture in the folder: how far the painting is from the photo (CIEDE2000, mean over the pixels), and how near the way
 back, made from the 8-bit painting, comes to it again (SSIM of Wang et al. 2004 and CIEDE2000, both scikit-image's). The sheet
