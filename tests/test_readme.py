@@ -1,0 +1,65 @@
+"""What the README says to type is there: its commands are the newcomer's first contact."""
+
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "checkpoints").glob("*/README.md")), ROOT / "docs" / "ARCHITECTURE.md"]
+
+
+def commands():
+    """The lines of the shell blocks that start one of our programs."""
+    for document in DOCUMENTS:
+        for block in re.findall(r"```(?:bash|sh)\n(.*?)```", document.read_text(), re.DOTALL):
+            for line in block.replace("\\\n", " ").splitlines():
+                words = shlex.split(line, comments=True)
+                while words and re.fullmatch(r"[A-Z_]+=\S*", words[0]):  # KERAS_BACKEND=jax python …
+                    words = words[1:]
+                if words and words[0] in (".venv/bin/python", "python"):
+                    yield words[1:]
+
+
+def program(words):
+    return words[:2] if words[0] == "-m" else words[:1]
+
+
+@pytest.fixture(scope="module")
+def help_of():
+    """The help of a program, asked for once."""
+    texts = {}
+
+    def ask(name):
+        if name not in texts:
+            texts[name] = subprocess.run([sys.executable, *name, "--help"], cwd=ROOT, capture_output=True, text=True, check=True,
+                                         env={"PATH": "/usr/bin:/bin", "PYTHONPATH": str(ROOT), "HOME": str(ROOT)}).stdout
+        return texts[name]
+
+    return ask
+
+
+def test_every_option_in_the_documents_exists(help_of):
+    seen = 0
+    for words in commands():
+        text = help_of(tuple(program(words)))
+        for word in words:
+            if word.startswith("--"):
+                assert re.search(rf"{re.escape(word.split('=')[0])}\b", text), f"{' '.join(words)}: {word} is no option"
+                seen += 1
+    assert seen >= 8
+
+
+def test_every_file_that_the_documents_link_to_exists():
+    for document in DOCUMENTS:
+        for target in re.findall(r"\]\(([^)#]+)\)", document.read_text()):
+            if not target.startswith("http"):
+                assert (document.parent / target).exists(), f"{document.name} links to {target}"
+
+
+def test_every_make_target_in_the_readme_exists():
+    targets = set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+    assert set(re.findall(r"^make ([a-z]+)", (ROOT / "README.md").read_text(), re.MULTILINE)) <= targets
