@@ -1,4 +1,4 @@
-"""What every test may use: small drawn pictures on disk, and settings of a training that takes seconds."""
+"""What every test may use: small drawn pictures on disk."""
 
 import os
 
@@ -9,9 +9,6 @@ import pytest  # noqa: E402
 
 from r2f import drawn  # noqa: E402
 from r2f.images import write_picture  # noqa: E402
-
-TINY = dict(filters=4, blocks=1, discriminator_filters=4, image_size=32, load_size=40, pool_size=2, precision="float32",
-            log_steps=2, sample_steps=0, sample_count=2, steps=8)
 
 
 @pytest.fixture(scope="session")
@@ -24,9 +21,3 @@ def drawn_folder(tmp_path_factory):
         for seed in seeds:
             write_picture(draw(seed, (48, 64)), root / name / f"{seed}.png")
     return root
-
-
-@pytest.fixture
-def tiny_options():
-    """The command line of a training that takes seconds."""
-    return [f"--{name.replace('_', '-')}={value}" for name, value in TINY.items()]

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
-from conftest import TINY
 from PIL import Image
+from tiny import TINY
 
 from r2f import bloom, checkpoint, drawn
 from r2f.bloom import Bloomer

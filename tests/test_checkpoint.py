@@ -3,8 +3,8 @@ import os
 
 import numpy as np
 import pytest
-from conftest import TINY
 from safetensors.numpy import load_file, save_file
+from tiny import TINY
 
 from r2f import checkpoint
 from r2f.checkpoint import BadCheckpoint, BadPair

@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from conftest import TINY
+from tiny import TINY
 
 from r2f import data
 from r2f.config import Config

@@ -40,7 +40,7 @@ def imported(nodes):
             yield from (f"{node.module}.{alias.name}" for alias in node.names)
 
 
-@pytest.mark.parametrize("noun,path", modules())
+@pytest.mark.parametrize("noun,path", list(modules()))
 def test_a_module_imports_only_what_the_architecture_allows(noun, path):
     assert noun in MAY_IMPORT, f"r2f/{noun}.py is not in docs/ARCHITECTURE.md"
     tree = ast.parse(path.read_text())
@@ -53,7 +53,7 @@ def test_a_module_imports_only_what_the_architecture_allows(noun, path):
         assert "gradio" not in at_module_level
 
 
-@pytest.mark.parametrize("noun,path", modules())
+@pytest.mark.parametrize("noun,path", list(modules()))
 def test_no_module_speaks_to_one_backend_or_unpickles(noun, path):
     names = set(imported(ast.walk(ast.parse(path.read_text()))))
     assert not {name.split(".")[0] for name in names} & {"tensorflow", "jax", "torch", "pickle", "joblib", "dill"}

@@ -11,14 +11,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from tiny import OPTIONS
 
 from r2f import checkpoint, config, train
 from r2f.images import read_picture
 from r2f.run import Run
 
 
-def start(path, drawn_folder, tiny_options, *more):
-    return train.main(["--run", str(path), "--data", str(drawn_folder), *tiny_options, *more])
+def start(path, drawn_folder, *more):
+    return train.main(["--run", str(path), "--data", str(drawn_folder), *OPTIONS, *more])
 
 
 def losses(path):
@@ -33,10 +34,8 @@ def final_digest(path):
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory, drawn_folder):
     """A run that nobody disturbed, 8 steps long."""
-    from conftest import TINY
-    options = [f"--{name.replace('_', '-')}={value}" for name, value in TINY.items()]
     path = tmp_path_factory.mktemp("runs") / "undisturbed"
-    assert start(path, drawn_folder, options, "--sample-steps=4", "--milestone-steps=4") == 0
+    assert start(path, drawn_folder, "--sample-steps=4", "--milestone-steps=4") == 0
     return path
 
 
@@ -61,13 +60,13 @@ def test_the_pair_of_a_run_is_the_averaged_generators(finished):
     assert set(networks) == {"bloom", "frost"}
 
 
-def test_the_same_command_twice_gives_the_same_metrics_and_the_same_weights(finished, tmp_path, drawn_folder, tiny_options):
-    assert start(tmp_path / "again", drawn_folder, tiny_options, "--sample-steps=4") == 0
+def test_the_same_command_twice_gives_the_same_metrics_and_the_same_weights(finished, tmp_path, drawn_folder):
+    assert start(tmp_path / "again", drawn_folder, "--sample-steps=4") == 0
     assert losses(tmp_path / "again") == losses(finished)
     assert final_digest(tmp_path / "again") == final_digest(finished)
 
 
-def test_stopped_and_resumed_equals_undisturbed_bit_for_bit(finished, tmp_path, drawn_folder, tiny_options, monkeypatch):
+def test_stopped_and_resumed_equals_undisturbed_bit_for_bit(finished, tmp_path, drawn_folder, monkeypatch):
     path, record = tmp_path / "stopped", train.Recorder.on_train_batch_end
 
     def stop_at_4(self, index, logs=None):
@@ -77,7 +76,7 @@ def test_stopped_and_resumed_equals_undisturbed_bit_for_bit(finished, tmp_path, 
 
     with monkeypatch.context() as patch:
         patch.setattr(train.Recorder, "on_train_batch_end", stop_at_4)
-        assert start(path, drawn_folder, tiny_options) == 0
+        assert start(path, drawn_folder) == 0
     assert Run(path).read_status()["state"] == "stopped"
     assert Run(path).read_status()["step"] == 4
     assert train.main(["--run", str(path), "--resume"]) == 0
@@ -94,29 +93,29 @@ def test_a_finished_run_resumed_has_nothing_to_do(finished, caplog):
     assert Run(finished).read_status()["state"] == "finished"
 
 
-def test_a_number_that_is_not_finite_ends_the_run_and_names_it(tmp_path, drawn_folder, tiny_options, capsys):
-    assert start(tmp_path / "run", drawn_folder, tiny_options, "--learning-rate=1e38") == train.EXIT_NOT_FINITE
+def test_a_number_that_is_not_finite_ends_the_run_and_names_it(tmp_path, drawn_folder, capsys):
+    assert start(tmp_path / "run", drawn_folder, "--learning-rate=1e38") == train.EXIT_NOT_FINITE
     message = capsys.readouterr().err
     assert "at step" in message and "last good checkpoint is of step 0" in message
     assert Run(tmp_path / "run").read_status()["state"] == "failed"
     assert not Run(tmp_path / "run").pair.exists()
 
 
-def test_a_run_that_breaks_says_so_in_its_status(tmp_path, drawn_folder, tiny_options, monkeypatch):
+def test_a_run_that_breaks_says_so_in_its_status(tmp_path, drawn_folder, monkeypatch):
     def full(*arguments):
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(train.data, "load_pictures", full)
     with pytest.raises(OSError, match="No space left"):
-        start(tmp_path / "run", drawn_folder, tiny_options)
+        start(tmp_path / "run", drawn_folder)
     assert Run(tmp_path / "run").read_status()["state"] == "failed"
     assert "No space left" in Run(tmp_path / "run").read_status()["reason"]
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_a_signal_ends_the_program_after_its_step_with_a_checkpoint(number, tmp_path, drawn_folder, tiny_options):
+def test_a_signal_ends_the_program_after_its_step_with_a_checkpoint(number, tmp_path, drawn_folder):
     run = Run(tmp_path / "run")
-    command = [sys.executable, "-m", "r2f.train", "--run", run.path, "--data", drawn_folder, *tiny_options, "--steps=100000"]
+    command = [sys.executable, "-m", "r2f.train", "--run", run.path, "--data", drawn_folder, *OPTIONS, "--steps=100000"]
     process = subprocess.Popen(command, cwd=Path(train.__file__).parent.parent, stderr=subprocess.PIPE, text=True)
     while not run.read_metrics():
         assert process.poll() is None, process.stderr.read()
@@ -146,8 +145,8 @@ def test_bad_input_gets_one_sentence_and_exit_code_2(tmp_path, arguments, says, 
     assert not (tmp_path / "run" / "config.json").exists()
 
 
-def test_a_run_is_never_overwritten_and_never_shared(finished, drawn_folder, tiny_options, capsys):
-    assert start(finished, drawn_folder, tiny_options) == 2
+def test_a_run_is_never_overwritten_and_never_shared(finished, drawn_folder, capsys):
+    assert start(finished, drawn_folder) == 2
     assert "--resume" in capsys.readouterr().err
     with Run(finished).locked():
         assert train.main(["--run", str(finished), "--resume"]) == train.EXIT_BUSY == 75
