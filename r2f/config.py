@@ -26,7 +26,7 @@ class Config:
     rime: str = setting("", "folder of rime photos to learn from")
     flowers: str = setting("", "folder of flower paintings to learn from")
     data: str = setting("", "folder with trainA (flowers) and trainB (rime), and testA and testB for the samples, if there")
-    drawn: bool = setting(False, "learn from rime and flowers drawn by code: needs no pictures at all")
+    drawn: bool = setting(False, "learn from rime and flowers drawn by code, into the run directory: needs no pictures")
     rime_test: str = setting("", "folder of held-out rime photos for the samples")
     flowers_test: str = setting("", "folder of held-out flower paintings for the samples")
     prefixes: str = setting("", "learn only from flowers whose file name starts with one of these, comma-separated")

@@ -43,10 +43,9 @@ def load_pictures(config: Config) -> Pictures:
 
     Raises NoPictures, which says what was looked for and where.
     """
-    if config.drawn:
-        return drawn_pictures(config.load_size)
-    if config.data:
-        folders = [Path(config.data) / name for name in ("trainB", "trainA", "testB", "testA")]
+    if config.drawn or config.data:
+        root = drawn_folder(config) if config.drawn else Path(config.data)
+        folders = [root / name for name in ("trainB", "trainA", "testB", "testA")]
     elif config.rime and config.flowers:
         folders = [Path(name) if name else None
                    for name in (config.rime, config.flowers, config.rime_test, config.flowers_test)]
@@ -92,14 +91,10 @@ def load_folder(folder: Path, what: str, load_size: int, prefixes: tuple[str, ..
     return pictures
 
 
-def drawn_pictures(size: int) -> Pictures:
-    """The embedded data set: pictures drawn by code, held-out ones from other seeds."""
-    def draw(function, seeds, what):
-        return [function(seed, size) for seed in tqdm(seeds, desc=f"drawing {what}", unit="picture", disable=None)]
-
-    train, test = range(DRAWN_TRAIN), range(DRAWN_TRAIN, DRAWN_TRAIN + DRAWN_TEST)
-    return Pictures(draw(drawn.rime, train, "rime"), draw(drawn.flower, train, "flowers"),
-                    draw(drawn.rime, test, "held-out rime"), draw(drawn.flower, test, "held-out flowers"))
+def drawn_folder(config: Config) -> Path:
+    """The embedded data set, drawn into the run directory once, where it can be looked at and a resumed run finds it."""
+    log.info("drawing %d pictures; this takes a minute or two, once", 2 * (DRAWN_TRAIN + DRAWN_TEST))
+    return drawn.write_dataset(Path(config.run) / "drawn", DRAWN_TRAIN, DRAWN_TEST, config.load_size)
 
 
 def batch(pictures: Pictures, config: Config, step: int) -> tuple[np.ndarray, np.ndarray]:

@@ -76,9 +76,13 @@ def test_a_crop_keeps_the_aspect_and_may_be_mirrored():
     assert data.crop(picture, chosen, np.random.default_rng(0)).shape == (32, 32, 3)
 
 
-def test_the_embedded_data_set_needs_no_files(monkeypatch):
+def test_the_embedded_data_set_needs_no_files_and_is_drawn_once(monkeypatch, tmp_path):
     monkeypatch.setattr(data, "DRAWN_TRAIN", 2)
     monkeypatch.setattr(data, "DRAWN_TEST", 1)
-    pictures = data.load_pictures(Config(**TINY, drawn=True))
+    settings = Config(**TINY, drawn=True, run=str(tmp_path))
+    pictures = data.load_pictures(settings)
     assert [len(each) for each in (pictures.rime, pictures.flowers, pictures.rime_test, pictures.flowers_test)] == [2, 2, 1, 1]
     assert not np.array_equal(pictures.rime[0], pictures.rime[1])
+    times = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*.png")}
+    assert np.array_equal(data.load_pictures(settings).rime[1], pictures.rime[1])
+    assert times == {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*.png")}
