@@ -1,8 +1,10 @@
-# make demo: the page, on this machine.   make test: every test.   make lint: ruff.
+# make install: what the product needs, into .venv.   make demo: the page.   make test: every test.   make lint: ruff.
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test lint clean
+.PHONY: install demo test lint clean
+install: .venv/installed
+
 demo: .venv/installed
 	$(BIN)/python app.py --open
 
@@ -16,7 +18,7 @@ lint: .venv/installed-dev
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 	  { echo "rime2flower needs Python 3.11 or newer; name one with: make PYTHON=python3.12 $(MAKECMDGOALS)"; exit 1; }
 	@$(PYTHON) -m venv .venv || \
-	  { echo "Python's venv module is missing; on Debian and Ubuntu install it with: apt-get install python3-venv"; exit 1; }
+	  { rm -rf .venv; echo "Python's venv module is missing; on Debian and Ubuntu install it with: apt-get install python3-venv"; exit 1; }
 
 .venv/installed: requirements.txt | .venv/bin/python
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.txt

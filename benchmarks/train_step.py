@@ -26,7 +26,7 @@ import keras
 import numpy as np
 
 from r2f.config import Config
-from r2f.networks import discriminator, dtype_policy, generator
+from r2f.networks import device, discriminator, dtype_policy, generator
 
 
 @dataclass(frozen=True)
@@ -211,7 +211,7 @@ def main() -> None:
     side, timed = options.image_size, f"batch size 1, median of {options.steps} steps after {options.warmup}"
     size = f"{side} x {side} pixels, {options.filters} filters, {options.blocks} blocks"
     print(f"\nSeconds per training step: {'tiny, not compiled' if options.quick else size}, {timed}.")
-    print(f"Keras {keras.__version__} on {keras.backend.backend()}, {train.device_name()}.\n")
+    print(f"Keras {keras.__version__} on {keras.backend.backend()}, {device()}.\n")
     print("| trainer | networks | precision | seconds | fastest to slowest | times as fast as the seed |")
     print("|---|---|---|---:|---:|---:|")
     for row in rows:

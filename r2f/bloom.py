@@ -114,6 +114,16 @@ def photos_in(arguments: list[str]) -> list[Path]:
     return [path for name in map(Path, arguments) for path in (list_pictures(name) if name.is_dir() else [name])]
 
 
+def stems(photos: list[Path]) -> list[str]:
+    """What the results of each photo are called: its stem, with a number where an earlier photo has it already."""
+    seen: Counter = Counter()
+    names = []
+    for path in photos:
+        seen[path.stem] += 1
+        names.append(path.stem if seen[path.stem] == 1 else f"{path.stem}-{seen[path.stem]}")
+    return names
+
+
 def main(arguments: list[str] | None = None) -> int:
     from r2f.checkpoint import BadPair
     parser = argparse.ArgumentParser(prog="python -m r2f.bloom", description="Turn photos of rime into flower paintings.")
@@ -135,9 +145,8 @@ def main(arguments: list[str] | None = None) -> int:
         print(error, file=sys.stderr)
         return 2
     options.output.mkdir(parents=True, exist_ok=True)
-    stems, failed = Counter(path.stem for path in photos), 0
-    for path in tqdm(photos, unit="photo", disable=None):
-        stem = path.stem if stems[path.stem] == 1 else path.name  # two photos of one stem must not share a file
+    failed = 0
+    for path, stem in tqdm(list(zip(photos, stems(photos), strict=True)), unit="photo", disable=None):
         try:
             photo = read_picture(path)
             flower = bloomer.bloom(photo)

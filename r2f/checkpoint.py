@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 from safetensors import SafetensorError, safe_open
-from safetensors.numpy import save_file
+from safetensors.numpy import load_file, save_file
 
 from r2f.run import write_json
 
@@ -60,14 +60,19 @@ def commit(folder: Path, step: int, state: dict[str, np.ndarray], milestone: boo
     except BaseException:
         shutil.rmtree(temporary, ignore_errors=True)
         raise
-    sweep(folder)
+    sweep(folder, final.name)
     return final
 
 
-def sweep(folder: Path) -> None:
-    """Drop leftovers of interrupted commits, and checkpoints beyond the newest `KEPT` that are no milestones."""
+def sweep(folder: Path, newest: str) -> None:
+    """Drop leftovers of interrupted commits, and checkpoints beyond the newest `KEPT` that are no milestones.
+
+    What is later than `newest`, the one just written, was passed over when the training resumed: it did not verify.
+    """
     for leftover in folder.glob(".step_*.tmp"):
         shutil.rmtree(leftover, ignore_errors=True)
+    for later in (path for path in folder.glob("step_*") if path.name > newest):
+        shutil.rmtree(later, ignore_errors=True)
     for old in sorted(folder.glob("step_*"))[:-KEPT]:
         try:
             milestone = json.loads((old / "manifest.json").read_text()).get("milestone", False)
@@ -81,6 +86,7 @@ def verify(checkpoint: Path) -> dict:
     """The checkpoint's manifest, after every file's SHA-256 was compared. Raises BadCheckpoint."""
     try:
         manifest = json.loads((checkpoint / "manifest.json").read_text())
+        manifest["files"]["state.safetensors"]
         for name, expected in manifest["files"].items():
             if digest(checkpoint / name) != expected:
                 raise BadCheckpoint(f"{checkpoint.name}: {name} is damaged, its SHA-256 differs from the manifest's")
@@ -107,12 +113,15 @@ def latest(folder: Path) -> Path | None:
 def restore(checkpoint: Path) -> dict[str, np.ndarray]:
     """The state that `commit` was given. Raises BadCheckpoint."""
     verify(checkpoint)
-    with safe_open(checkpoint / "state.safetensors", "numpy") as file:
-        return {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a dict)
+    try:
+        return load_file(checkpoint / "state.safetensors")
+    except SafetensorError as error:
+        raise BadCheckpoint(f"{checkpoint.name}: state.safetensors is no safetensors file ({error})") from error
 
 
 def state_of(model) -> dict[str, np.ndarray]:
-    """Every number a training depends on: networks, averages, pools, seed generators, step, and the optimizer's moments."""
+    """Every number a training depends on: networks, averages, pools, seed generators, step, the optimizer's moments, and the
+    losses summed since the last line of metrics."""
     return {name: np.asarray(to_numpy(variable), order="C") for name, variable in named_variables(model)}
 
 
@@ -130,7 +139,8 @@ def set_state(model, state: dict[str, np.ndarray]) -> None:
 
 
 def named_variables(model):
-    for owner, variables in (("model", model.variables), ("optimizer", model.optimizer.variables)):
+    for owner, variables in (("model", model.variables), ("optimizer", model.optimizer.variables),
+                             ("metrics", model.metrics_variables)):
         for index, variable in enumerate(variables):
             yield f"{owner}/{index:04d}", variable
 
@@ -236,10 +246,16 @@ def checked_arguments(info: dict) -> dict:
     if not isinstance(arguments, dict) or set(arguments) != set(kinds) \
             or any(type(arguments[name]) is not kind for name, kind in kinds.items()):
         raise BadPair("pair.json does not describe its networks in a way that this version knows.")
-    if not (1 <= arguments["filters"] <= 128 and 1 <= arguments["blocks"] <= 16):
-        raise BadPair(f"pair.json asks for {arguments['filters']} filters and {arguments['blocks']} blocks; "
-                      "at most 128 and 16 are built.")
+    filters, blocks = arguments["filters"], arguments["blocks"]
+    if filters < 1 or blocks < 1 or block_parameters(filters, blocks, arguments["residual"]) > MOST_PARAMETERS:
+        raise BadPair(f"pair.json asks for {filters} filters and {blocks} blocks; generators have at least 1 of each and at most "
+                      f"{MOST_PARAMETERS // 1_000_000} million parameters.")
     return arguments
+
+
+def block_parameters(filters: int, blocks: int, residual: str) -> int:
+    """About how many parameters a generator's blocks have; nearly all of it. Concatenating blocks widen as they go."""
+    return 144 * filters ** 2 * (2 * blocks if residual == "add" else blocks + blocks * (blocks + 1) // 2)
 
 
 def pair_variables(network):

@@ -8,6 +8,7 @@ import argparse
 import json
 from dataclasses import MISSING, asdict, dataclass, field, fields, replace
 
+FOLDERS = ("rime", "flowers", "data", "rime_test", "flowers_test", "run")
 AUGMENTATIONS = ("translation", "cutout", "colour")
 
 
@@ -31,7 +32,7 @@ class Config:
     flowers_test: str = setting("", "folder of held-out flower paintings for the samples")
     prefixes: str = setting("", "learn only from flowers whose file name starts with one of these, comma-separated")
     run: str = setting("", "run directory: everything this training writes goes there")
-    preset: str = setting("r2f", "which set of defaults", choices=("r2f", "lite", "paper", "seed"))
+    preset: str = setting("r2f", "which set of defaults", structural=True, choices=("r2f", "lite", "paper", "seed"))
 
     # what the generators see
     image_size: int = setting(256, "side of the square crops, pixels", structural=True)
@@ -67,7 +68,7 @@ class Config:
     beta_1: float = setting(0.5, "Adam's first decay rate", structural=True)
     decay_from: float = setting(0.5, "part of the run after which the learning rate falls linearly to 0; 1 for never")
     averaging: float = setting(0.999, "decay of the averaged generators, reached by a ramp; 0 averages nothing")
-    precision: str = setting("auto", "arithmetic of the networks; auto is bfloat16 where the hardware has it",
+    precision: str = setting("auto", "arithmetic of the networks; auto is bfloat16 on GPUs and on processors that multiply it",
                              choices=("auto", "float32", "bfloat16"))
     seed: int = setting(0, "seed of everything that is drawn by chance", structural=True)
 
@@ -96,6 +97,8 @@ class Config:
         if 0 < self.pool_size < self.batch_size:
             raise ConfigError(f"pool_size is {self.pool_size}, smaller than batch_size {self.batch_size}; "
                               "make it 0 or at least the batch size.")
+        if self.seed < 0:
+            raise ConfigError(f"seed is {self.seed}; it must be 0 or more.")
         if not 0 <= self.averaging < 1:
             raise ConfigError(f"averaging is {self.averaging}; it must be at least 0 and below 1.")
         if not 0 <= self.decay_from <= 1:
@@ -113,6 +116,13 @@ class Config:
         """The keyword arguments of `networks.generator`; a pair keeps them in its `pair.json`."""
         names = ("filters", "blocks", "residual", "upsampling", "padding", "separable", "norm_before_tanh")
         return {name: getattr(self, name) for name in names}
+
+    @property
+    def changed(self) -> dict:
+        """The settings in which this differs from its preset, folders left out; a pair keeps them in its `pair.json`."""
+        plain = preset(self.preset)
+        return {each.name: getattr(self, each.name) for each in fields(self)
+                if each.name not in FOLDERS and getattr(self, each.name) != getattr(plain, each.name)}
 
     def to_json(self) -> str:
         return json.dumps(asdict(self), indent=2) + "\n"
@@ -157,9 +167,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def from_json(text: str) -> Config:
     """The Config in a run's `config.json`. Raises ConfigError where it is not one."""
     try:
-        values = json.loads(text)
-    except json.JSONDecodeError as error:
-        raise ConfigError(f"config.json is not JSON ({error}); the run can't be resumed from it.") from error
+        values = dict(json.loads(text))
+    except (ValueError, TypeError) as error:
+        raise ConfigError(f"config.json is damaged ({error}); the run can't be resumed from it.") from error
     unknown = sorted(set(values) - {each.name for each in fields(Config)})
     if unknown:
         raise ConfigError(f"config.json has settings that this version does not know: {', '.join(unknown)}.")

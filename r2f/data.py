@@ -55,9 +55,10 @@ def load_pictures(config: Config) -> Pictures:
     prefixes = tuple(part.strip() for part in config.prefixes.split(",") if part.strip())
     rime = load_folder(folders[0], "rime photos", config.load_size)
     flowers = load_folder(folders[1], "flower paintings", config.load_size, prefixes)
+    if config.data:  # there, testA and testB may be missing; a folder that was named may not
+        folders[2:] = [folder if folder.is_dir() else None for folder in folders[2:]]
     tests = [load_folder(folder, "held-out pictures", config.load_size, most=config.sample_count)
-             if folder and folder.is_dir() and list_pictures(folder) else train[:config.sample_count]
-             for folder, train in ((folders[2], rime), (folders[3], flowers))]
+             if folder else train[:config.sample_count] for folder, train in ((folders[2], rime), (folders[3], flowers))]
     return Pictures(rime, flowers, *tests)
 
 
@@ -85,7 +86,8 @@ def load_folder(folder: Path, what: str, load_size: int, prefixes: tuple[str, ..
         log.warning("left out: %s", each)
     pictures = [each for each in loaded if not isinstance(each, UnreadablePicture)]
     if not pictures:
-        raise NoPictures(f"There are no readable {what} (JPEG, PNG or WEBP) in {folder}; "
+        named = f" whose names begin with {' or '.join(prefixes)}" if prefixes else ""
+        raise NoPictures(f"There are no readable {what} (JPEG, PNG or WEBP){named} in {folder}; "
                          f"{len(paths)} files were looked at.")
     log.info("%s: %d pictures from %s, %d left out", what, len(pictures), folder, len(bad))
     return pictures
@@ -93,7 +95,6 @@ def load_folder(folder: Path, what: str, load_size: int, prefixes: tuple[str, ..
 
 def drawn_folder(config: Config) -> Path:
     """The embedded data set, drawn into the run directory once, where it can be looked at and a resumed run finds it."""
-    log.info("drawing %d pictures; this takes a minute or two, once", 2 * (DRAWN_TRAIN + DRAWN_TEST))
     return drawn.write_dataset(Path(config.run) / "drawn", DRAWN_TRAIN, DRAWN_TEST, config.load_size)
 
 

@@ -11,6 +11,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+LOCK_SECONDS = 0.5  # a trainer tries that long: whoever asks whether one is running holds the lock for an instant
+
 
 class RunBusy(RuntimeError):
     """Another process trains in this run directory."""
@@ -28,7 +30,6 @@ class Run:
     samples = property(lambda self: self.path / "samples")
     checkpoints = property(lambda self: self.path / "checkpoints")
     pair = property(lambda self: self.path / "pair")
-    log = property(lambda self: self.path / "train.log")
     lock = property(lambda self: self.path / "lock")
     stop = property(lambda self: self.path / "stop")
 
@@ -39,22 +40,25 @@ class Run:
     def locked(self):
         """Hold the run for this process: the kernel frees it when the process ends, however it ends. Raises RunBusy."""
         self.path.mkdir(parents=True, exist_ok=True)
-        handle = os.open(self.lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        handle, deadline = os.open(self.lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644), time.monotonic() + LOCK_SECONDS
         try:
-            try:
-                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                raise RunBusy(f"Another training is running in {self.path}; stop it first, or choose another --run.") from None
+            while not try_lock(handle, fcntl.LOCK_EX):
+                if time.monotonic() > deadline:
+                    raise RunBusy(f"Another training is running in {self.path}; stop it first, or choose another --run.")
+                time.sleep(0.02)
             yield
         finally:
             os.close(handle)
 
     def is_running(self) -> bool:
         try:
-            with self.locked():
-                return False
-        except RunBusy:
-            return True
+            handle = os.open(self.lock, os.O_RDONLY | os.O_CLOEXEC)
+        except FileNotFoundError:
+            return False
+        try:
+            return not try_lock(handle, fcntl.LOCK_SH)
+        finally:
+            os.close(handle)
 
     def write_status(self, **values) -> None:
         """Replace status.json in one piece; `heartbeat` is the time of writing."""
@@ -87,6 +91,14 @@ class Run:
                 except (ValueError, TypeError, KeyError):
                     continue  # a line torn by a crash
         return [lines[step] for step in sorted(lines)]
+
+
+def try_lock(handle: int, kind: int) -> bool:
+    try:
+        fcntl.flock(handle, kind | fcntl.LOCK_NB)
+        return True
+    except BlockingIOError:
+        return False
 
 
 def write_json(path: Path, values: dict) -> None:

@@ -5,11 +5,14 @@ the same place: the newest checkpoint, from which `--resume` goes on as if nothi
 """
 
 import argparse
+import contextlib
 import logging
 import os
+import resource
 import signal
 import sys
 import time
+from dataclasses import asdict
 from pathlib import Path
 
 # One setup, one result: without these a second run of the same command differs in the last digits.
@@ -27,7 +30,7 @@ from r2f.config import Config, ConfigError  # noqa: E402
 from r2f.cyclegan import LOSSES, CycleGAN  # noqa: E402
 from r2f.images import to_float, to_uint8, write_picture  # noqa: E402
 from r2f.networks import device, dtype_policy, on_gpu  # noqa: E402
-from r2f.run import Run, RunBusy  # noqa: E402
+from r2f.run import Run, RunBusy, write_json  # noqa: E402
 
 log = logging.getLogger("r2f")
 
@@ -72,21 +75,25 @@ class Batches(keras.utils.PyDataset):
 class Recorder(keras.callbacks.Callback):
     """Status, metrics, samples, checkpoints, pair; ends the run on request or where a number is not finite."""
 
-    def __init__(self, run: Run, settings: Config, pictures: data.Pictures, start: int):
+    def __init__(self, run: Run, settings: Config, pictures: data.Pictures, start: int, state: dict[str, np.ndarray]):
         super().__init__()
-        self.run, self.settings, self.pictures, self.step = run, settings, pictures, start
+        self.run, self.settings, self.pictures, self.step, self.state = run, settings, pictures, start, state
         count = min(settings.sample_count, len(pictures.rime_test), len(pictures.flowers_test))
         self.samples = [np.stack([data.centre_crop(each, settings.image_size) for each in held_out[:count]])
                         for held_out in (pictures.rime_test, pictures.flowers_test)]
         self.started = self.saved_at = self.logged_at = time.monotonic()
         self.saved_step = self.logged_step = start
-        self.status_at = 0.0
+        self.status_at, self.started_at = 0.0, time.time()
         self.signal = 0  # the one that asks for the end, SIGTERM or SIGINT
         self.reason = "finished"
         self.pairs_per_second = None
         self.bar = tqdm(total=settings.steps, initial=start, unit="step", desc=run.path.name, disable=None)
 
-    def on_train_begin(self, logs=None):
+    def on_epoch_begin(self, epoch, logs=None):
+        """`fit` has just reset the sums of losses; a resumed run goes on with those of its checkpoint."""
+        if self.state:
+            checkpoint.set_state(self.model, self.state)
+            self.state = {}
         self.write_status("training")
 
     def on_train_batch_end(self, index, logs=None):
@@ -96,13 +103,12 @@ class Recorder(keras.callbacks.Callback):
         if self.step % settings.log_steps == 0 or self.step == settings.steps:
             self.log_metrics(logs)
         if settings.sample_steps and self.step % settings.sample_steps == 0:
-            self.sync()
-            self.write_sample()
+            self.write_sample(logs)
         due = settings.checkpoint_steps and self.step % settings.checkpoint_steps == 0
         milestone = self.is_milestone()
         if due or milestone or now - self.saved_at >= 60 * settings.checkpoint_minutes:
             self.save()
-        if self.signal or self.run.stop.exists():
+        if (self.signal or self.run.stop.exists()) and self.step < settings.steps:
             self.reason = f"stopped by {signal.Signals(self.signal).name}" if self.signal else "stopped on request"
             self.model.stop_training = True
         if now - self.status_at >= STATUS_SECONDS:
@@ -118,28 +124,27 @@ class Recorder(keras.callbacks.Callback):
 
     def log_metrics(self, logs):
         losses = {name: float(logs[name]) for name in ("loss", *LOSSES) if name in logs}
-        for name, value in losses.items():
-            if not np.isfinite(value):
-                raise NotFinite(f"{name} is {value} at step {self.step}; the last good checkpoint is of step "
-                                f"{self.saved_step}. Resume with a lower --learning-rate, or with --precision float32.")
+        self.check_finite(losses)
         now = time.monotonic()
         pairs = (self.step - self.logged_step) * self.settings.batch_size
         self.pairs_per_second = pairs / max(now - self.logged_at, 1e-9)
         self.logged_at, self.logged_step = now, self.step
         self.run.append_metrics(step=self.step, **losses, learning_rate=float(self.model.optimizer.learning_rate),
-                                pairs_per_second=round(self.pairs_per_second, 4), seconds=round(now - self.started, 3))
+                                pairs_per_second=round(self.pairs_per_second, 4), seconds=round(now - self.started, 3),
+                                memory_megabytes=peak_megabytes())
         self.bar.set_postfix(flower=f"{losses['adversarial_flower']:.2f}", rime=f"{losses['adversarial_rime']:.2f}",
                              cycle=f"{losses['cycle_rime'] + losses['cycle_flower']:.2f}",
                              pairs_per_second=f"{self.pairs_per_second:.2f}")
-        self.sync()
         self.model.reset_metrics()
 
-    def sync(self):
-        """On JAX the state lives inside `fit` until it is asked for."""
-        if keras.backend.backend() == "jax":
-            self.model.jax_state_sync()
+    def check_finite(self, numbers: dict):
+        for name, value in numbers.items():
+            if not np.isfinite(value).all():
+                raise NotFinite(f"{name} is not finite at step {self.step}; the last good checkpoint is of step "
+                                f"{self.saved_step}. Resume with a lower --learning-rate, or with --precision float32.")
 
-    def write_sample(self):
+    def write_sample(self, logs):
+        self.check_finite({name: float(value) for name, value in logs.items()})
         self.run.samples.mkdir(exist_ok=True)
         write_picture(sample_sheet(self.model, *self.samples), self.run.sample(self.step))
 
@@ -147,12 +152,8 @@ class Recorder(keras.callbacks.Callback):
         """A checkpoint and the servable pair; nothing that is not finite gets into either."""
         if self.step == self.saved_step:
             return
-        self.sync()
         state = checkpoint.state_of(self.model)
-        for name, array in state.items():
-            if not np.isfinite(array).all():
-                raise NotFinite(f"{name} is not finite at step {self.step}; the last good checkpoint is of step "
-                                f"{self.saved_step}. Resume with a lower --learning-rate, or with --precision float32.")
+        self.check_finite(state)
         checkpoint.commit(self.run.checkpoints, self.step, state, milestone=self.is_milestone())
         save_pair(self.run.pair, self.model, self.settings, self.step, self.pictures)
         self.saved_at, self.saved_step = time.monotonic(), self.step
@@ -165,7 +166,8 @@ class Recorder(keras.callbacks.Callback):
             state=state, step=self.step, total_steps=self.settings.steps, pairs_per_second=rate,
             eta_seconds=left * self.settings.batch_size / rate if rate else None,
             device=device() if on_gpu() else f"cpu ({os.cpu_count()} cores)",
-            pid=os.getpid(), last_checkpoint=self.saved_step, reason=None if state == "training" else self.reason)
+            pid=os.getpid(), started=self.started_at, last_checkpoint=self.saved_step,
+            reason=None if state == "training" else self.reason)
 
 
 def sample_sheet(model: CycleGAN, rime: np.ndarray, flowers: np.ndarray) -> np.ndarray:
@@ -193,8 +195,13 @@ def save_pair(folder: Path, model: CycleGAN, settings: Config, step: int, pictur
     checkpoint.save_pair(folder, {"bloom": model.bloom_average, "frost": model.frost_average}, {
         "networks": settings.generator_arguments, "image_size": settings.image_size, "preset": settings.preset, "step": step,
         "seed": settings.seed, "pictures": {"rime": len(pictures.rime), "flowers": len(pictures.flowers)},
-        "date": time.strftime("%Y-%m-%d"),
+        "changed": settings.changed, "date": time.strftime("%Y-%m-%d"),
     })
+
+
+def peak_megabytes() -> int:
+    """The most memory this process has held so far."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // (1024 * 1024 if sys.platform == "darwin" else 1024)
 
 
 def build(settings: Config) -> CycleGAN:
@@ -215,28 +222,35 @@ def train(run: Run, settings: Config, resume: bool) -> int:
     The caller holds the run's lock. Raises NoPictures, BadCheckpoint, NotFinite.
     """
     run.stop.unlink(missing_ok=True)
+    run.write_status(**{**run.read_status(), "state": "starting", "pid": os.getpid(), "reason": None})
     pictures = data.load_pictures(settings)
-    run.config.write_text(settings.to_json())
     model = build(settings)
-    start = 0
+    start, state = 0, {}
     if resume and (newest := checkpoint.latest(run.checkpoints)):
-        checkpoint.set_state(model, checkpoint.restore(newest))
+        state = checkpoint.restore(newest)
+        checkpoint.set_state(model, state)
         start = int(model.step.value)
         log.info("resuming from step %d", start)
+    write_json(run.config, asdict(settings))
+    recorder = Recorder(run, settings, pictures, start, state)
     if start >= settings.steps:
         log.info("the run is at step %d of %d already: nothing to do", start, settings.steps)
+        save_pair(run.pair, model, settings, start, pictures)  # a crash may have come between checkpoint and pair
+        recorder.write_status("finished")
         return 0
-    recorder = Recorder(run, settings, pictures, start)
 
     def terminate(number, frame):
         signal.signal(signal.SIGTERM, signal.SIG_DFL)  # a second one ends at once
         signal.signal(signal.SIGINT, signal.SIG_DFL)
         recorder.signal = number
 
-    signal.signal(signal.SIGTERM, terminate)
-    signal.signal(signal.SIGINT, terminate)
-    model.fit(Batches(pictures, settings, start), epochs=1, shuffle=False, verbose=0, callbacks=[recorder])
-    return recorder.signal
+    before = {number: signal.signal(number, terminate) for number in (signal.SIGTERM, signal.SIGINT)}
+    try:
+        model.fit(Batches(pictures, settings, start), epochs=1, shuffle=False, verbose=0, callbacks=[recorder])
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+    return recorder.signal if recorder.step < settings.steps else 0
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -265,7 +279,13 @@ def main(arguments: list[str] | None = None) -> int:
                 raise ConfigError(f"{run.path} already holds a run; add --resume to go on with it, or choose another --run.")
             for change in changes:
                 log.info(change)
-            ended_by = train(run, settings, resume)
+            try:
+                ended_by = train(run, settings, resume)
+            except Exception as error:
+                reason = str(error) if isinstance(error, NotFinite) else f"{type(error).__name__}: {error}"
+                with contextlib.suppress(OSError):  # a full disk must not hide what went wrong
+                    run.write_status(**{**run.read_status(), "state": "failed", "reason": reason})
+                raise
     except (ConfigError, data.NoPictures, checkpoint.BadCheckpoint) as error:
         print(error, file=sys.stderr)
         return EXIT_BAD_INPUT
@@ -273,12 +293,11 @@ def main(arguments: list[str] | None = None) -> int:
         print(error, file=sys.stderr)
         return EXIT_BUSY
     except NotFinite as error:
-        run.write_status(**{**run.read_status(), "state": "failed", "reason": str(error)})
         print(error, file=sys.stderr)
         return EXIT_NOT_FINITE
-    except Exception as error:
-        run.write_status(**{**run.read_status(), "state": "failed", "reason": f"{type(error).__name__}: {error}"})
-        raise
+    except KeyboardInterrupt:
+        print("Ended before the first step; nothing was trained.", file=sys.stderr)
+        return EXIT_SIGNAL + signal.SIGINT
     return EXIT_SIGNAL + ended_by if ended_by else 0
 
 

@@ -90,7 +90,7 @@ def test_two_photos_of_one_stem_do_not_overwrite_each_other(pair, tmp_path):
     write_picture(drawn.rime(6, 40), folder / "tree.jpg")
     assert bloom.main([str(folder), "-o", str(tmp_path / "out"), "--pair", str(pair)]) == 0
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == [
-        "tree.jpg-flower.png", "tree.png-flower.png", "twig-flower.png"]
+        "tree-2-flower.png", "tree-flower.png", "twig-flower.png"]
 
 
 def test_an_empty_folder_and_a_folder_that_is_no_pair_get_one_sentence(tmp_path, capsys):

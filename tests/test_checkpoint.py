@@ -54,6 +54,16 @@ def test_a_damaged_checkpoint_is_passed_over_for_the_one_before(tmp_path, damage
     assert "step_00000002" in caplog.text
 
 
+def test_a_commit_after_falling_back_is_kept_and_what_did_not_verify_goes(tmp_path):
+    for step in (10, 20, 30):
+        checkpoint.commit(tmp_path, step, state(step), milestone=step == 10)
+    for step in (20, 30):
+        (tmp_path / f"step_{step:08d}" / "state.safetensors").write_bytes(b"damaged")
+    assert checkpoint.latest(tmp_path).name == "step_00000010"
+    assert checkpoint.commit(tmp_path, 11, state(11)).exists()
+    assert names(tmp_path) == ["step_00000010", "step_00000011"]
+
+
 def test_a_failed_save_keeps_every_earlier_checkpoint(tmp_path, monkeypatch):
     checkpoint.commit(tmp_path, 1, state(1))
 
@@ -142,7 +152,8 @@ def edit(pair, **values):
 
 def test_absurd_or_unknown_descriptions_of_a_pair_are_refused(pair):
     arguments = Config(**TINY).generator_arguments
-    for networks in ({**arguments, "filters": 100_000}, {**arguments, "blocks": True}, {**arguments, "extra": 1}, {}, None, [1]):
+    wide = {**arguments, "filters": 128, "blocks": 16, "residual": "concat"}
+    for networks in (wide, {**arguments, "filters": 100_000}, {**arguments, "blocks": True}, {**arguments, "extra": 1}, {}, [1]):
         edit(pair, networks=networks)
         with pytest.raises(BadPair, match="pair.json"):
             checkpoint.load_pair(pair)
@@ -180,6 +191,7 @@ def test_a_state_that_does_not_fit_changes_nothing():
 
     class Model(Holder):
         optimizer = Holder()
+        metrics_variables = []
 
     with pytest.raises(BadCheckpoint, match="another configuration"):
         checkpoint.set_state(Model(), {"model/0000": np.zeros(2)})

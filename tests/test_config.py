@@ -35,7 +35,7 @@ def test_every_preset_is_valid_and_survives_json(name):
 
 @pytest.mark.parametrize("wrong", [
     {"image_size": 30}, {"load_size": 100}, {"steps": 0}, {"averaging": 1.0}, {"augment": "fog"}, {"precision": "float8"},
-    {"residual": "multiply"}, {"pool_size": 1, "batch_size": 2}, {"decay_from": 2.0}])
+    {"residual": "multiply"}, {"pool_size": 1, "batch_size": 2}, {"decay_from": 2.0}, {"seed": -1}])
 def test_a_bad_value_is_named_with_its_remedy(wrong):
     with pytest.raises(ConfigError) as caught:
         Config(**wrong)
@@ -55,6 +55,10 @@ def test_resuming_refuses_a_structural_difference_and_reports_the_others():
     settings, changes = config.resumed(stored, {"identity_weight": 0.0})
     assert settings.identity_weight == 0.0
     assert changes == ["identity_weight changed from 5.0 to 0.0"]
+
+
+def test_what_differs_from_the_preset_is_known_without_the_folders():
+    assert config.preset("lite", steps=10, rime="somewhere", run="runs/x").changed == {"steps": 10}
 
 
 def test_a_config_file_of_another_version_is_refused_by_name():

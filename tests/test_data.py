@@ -37,11 +37,16 @@ def test_prefixes_choose_flowers_by_the_beginning_of_their_names(drawn_folder, p
     assert len(data.load_folder(drawn_folder / "trainA", "flower paintings", 40, prefixes)) == count
 
 
-def test_missing_and_empty_folders_say_what_was_looked_for_and_where(tmp_path):
+def test_missing_and_empty_folders_say_what_was_looked_for_and_where(tmp_path, drawn_folder):
     with pytest.raises(data.NoPictures, match="no folder .*nowhere.* rime photos"):
         data.load_pictures(Config(rime=str(tmp_path / "nowhere"), flowers=str(tmp_path)))
     with pytest.raises(data.NoPictures, match="no readable rime photos"):
         data.load_pictures(Config(rime=str(tmp_path), flowers=str(tmp_path)))
+    with pytest.raises(data.NoPictures, match="no folder .*mistyped"):
+        data.load_pictures(Config(**TINY, rime=str(drawn_folder / "trainB"), flowers=str(drawn_folder / "trainA"),
+                                  rime_test=str(tmp_path / "mistyped")))
+    with pytest.raises(data.NoPictures, match="whose names begin with rose_"):
+        data.load_pictures(Config(**TINY, data=str(drawn_folder), prefixes="rose_"))
     with pytest.raises(data.NoPictures, match="--rime DIR and --flowers DIR"):
         data.load_pictures(Config())
 

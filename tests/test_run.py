@@ -19,6 +19,8 @@ def test_only_one_process_holds_a_run(run):
             pass
         assert run.is_running()
     assert not run.is_running()
+    assert not Run(run.path / "nowhere").is_running()
+    assert not (run.path / "nowhere").exists()
 
 
 def test_the_lock_of_a_killed_process_clears_itself(run):

@@ -3,6 +3,7 @@
 import json
 import logging
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -23,8 +24,9 @@ def start(path, drawn_folder, *more):
 
 
 def losses(path):
-    """Metrics without what depends on the clock."""
-    return [{k: v for k, v in line.items() if k not in ("pairs_per_second", "seconds")} for line in Run(path).read_metrics()]
+    """Metrics without what depends on the clock and the process."""
+    other = ("pairs_per_second", "seconds", "memory_megabytes")
+    return [{k: v for k, v in line.items() if k not in other} for line in Run(path).read_metrics()]
 
 
 def final_digest(path):
@@ -69,28 +71,36 @@ def test_the_same_command_twice_gives_the_same_metrics_and_the_same_weights(fini
 def test_stopped_and_resumed_equals_undisturbed_bit_for_bit(finished, tmp_path, drawn_folder, monkeypatch):
     path, record = tmp_path / "stopped", train.Recorder.on_train_batch_end
 
-    def stop_at_4(self, index, logs=None):
-        if self.step + 1 == 4:
+    def stop_at_5(self, index, logs=None):  # between two lines of metrics
+        if self.step + 1 == 5:
             self.run.stop.touch()
         record(self, index, logs)
 
     with monkeypatch.context() as patch:
-        patch.setattr(train.Recorder, "on_train_batch_end", stop_at_4)
+        patch.setattr(train.Recorder, "on_train_batch_end", stop_at_5)
         assert start(path, drawn_folder) == 0
     assert Run(path).read_status()["state"] == "stopped"
-    assert Run(path).read_status()["step"] == 4
+    assert Run(path).read_status()["step"] == 5
     assert train.main(["--run", str(path), "--resume"]) == 0
     assert losses(path) == losses(finished)
     assert final_digest(path) == final_digest(finished)
 
 
-def test_a_finished_run_resumed_has_nothing_to_do(finished, caplog):
+def test_on_jax_too_stopped_and_resumed_equals_undisturbed():
+    name = "test_stopped_and_resumed_equals_undisturbed_bit_for_bit"
+    subprocess.run([sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", f"{__file__}::{name}"], check=True,
+                   cwd=Path(__file__).parent.parent, env={**os.environ, "KERAS_BACKEND": "jax"})
+
+
+def test_a_finished_run_resumed_writes_its_pair_again_and_has_nothing_else_to_do(finished, caplog):
     before = final_digest(finished)
+    shutil.rmtree(Run(finished).pair)  # as if the trainer had been killed between checkpoint and pair
     with caplog.at_level(logging.INFO):
         assert train.main(["--run", str(finished), "--resume"]) == 0
     assert "nothing to do" in caplog.text
     assert final_digest(finished) == before
     assert Run(finished).read_status()["state"] == "finished"
+    assert checkpoint.read_pair_json(Run(finished).pair)["step"] == 8
 
 
 def test_a_number_that_is_not_finite_ends_the_run_and_names_it(tmp_path, drawn_folder, capsys):
