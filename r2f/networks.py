@@ -18,8 +18,8 @@ def dtype_policy(precision: str) -> str:
 
 
 def device() -> str:
-    """Where Keras computes, in the backend's own words, such as "cpu" or "cuda:0"; asked of a tensor, as backends differ."""
-    return str(ops.convert_to_tensor(0.0).device).lower()
+    """Where Keras computes, such as "cpu:0" or "cuda:0"; asked of a tensor, because backends name their devices differently."""
+    return str(ops.convert_to_tensor(0.0).device).lower().rpartition("device:")[2]
 
 
 def on_gpu() -> bool:
