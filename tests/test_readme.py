@@ -29,14 +29,14 @@ def program(words):
 
 
 @pytest.fixture(scope="module")
-def help_of():
+def help_of(tmp_path_factory):
     """The help of a program, asked for once."""
-    texts = {}
+    texts, home = {}, tmp_path_factory.mktemp("home")
 
     def ask(name):
         if name not in texts:
             texts[name] = subprocess.run([sys.executable, *name, "--help"], cwd=ROOT, capture_output=True, text=True, check=True,
-                                         env={"PATH": "/usr/bin:/bin", "PYTHONPATH": str(ROOT), "HOME": str(ROOT)}).stdout
+                                         env={"PATH": "/usr/bin:/bin", "PYTHONPATH": str(ROOT), "HOME": str(home)}).stdout
         return texts[name]
 
     return ask
