@@ -3,6 +3,7 @@
 import io
 from pathlib import Path
 
+import httpx
 import pytest
 from gradio_client import Client, handle_file
 from gradio_client.exceptions import AppError
@@ -169,6 +170,20 @@ def test_the_api_blooms_and_refuses_politely(server, photo, tmp_path):
     notes.write_text("not a picture")
     with pytest.raises(AppError, match="notes.jpg is damaged or not a picture"):
         client.predict(handle_file(notes), api_name="/bloom")
+
+
+def test_the_api_never_blooms_a_file_of_the_server(server, photo):
+    api = f"{server.url}gradio_api"
+
+    def answer(path):
+        call = {"data": [{"path": str(path), "meta": {"_type": "gradio.FileData"}}]}
+        event = httpx.post(f"{api}/call/bloom", json=call).json()["event_id"]
+        return httpx.get(f"{api}/call/bloom/{event}", timeout=60).text
+
+    uploaded = httpx.post(f"{api}/upload", files={"files": photo.open("rb")}).json()[0]
+    assert "event: complete" in answer(uploaded)
+    for path in (photo, Path(__file__).parents[2] / "docs" / "sheet.jpg"):  # pictures, which nobody uploaded
+        assert "event: error" in answer(path)
 
 
 def test_a_page_without_a_pair_says_why(serve, open_page, tmp_path):
