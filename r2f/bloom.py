@@ -7,7 +7,7 @@ import argparse
 import os
 import sys
 import threading
-from collections import Counter
+from itertools import count
 from pathlib import Path
 
 import numpy as np
@@ -115,13 +115,12 @@ def photos_in(arguments: list[str]) -> list[Path]:
 
 
 def stems(photos: list[Path]) -> list[str]:
-    """What the results of each photo are called: its stem, with a number where an earlier photo has it already."""
-    seen: Counter = Counter()
-    names = []
+    """What the results of each photo are called: its stem, with a number where an earlier photo is called that already."""
+    names: dict[str, None] = {}  # in order
     for path in photos:
-        seen[path.stem] += 1
-        names.append(path.stem if seen[path.stem] == 1 else f"{path.stem}-{seen[path.stem]}")
-    return names
+        free = (f"{path.stem}-{number}" if number > 1 else path.stem for number in count(1))
+        names[next(name for name in free if name not in names)] = None
+    return list(names)
 
 
 def main(arguments: list[str] | None = None) -> int:

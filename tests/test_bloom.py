@@ -93,6 +93,11 @@ def test_two_photos_of_one_stem_do_not_overwrite_each_other(pair, tmp_path):
         "tree-2-flower.png", "tree-flower.png", "twig-flower.png"]
 
 
+def test_a_number_given_to_a_photo_is_never_another_photos_name():
+    photos = [bloom.Path(name) for name in ("a/tree.jpg", "b/tree.jpg", "a/tree-2.jpg", "a/tree.png")]
+    assert bloom.stems(photos) == ["tree", "tree-2", "tree-2-2", "tree-3"]
+
+
 def test_an_empty_folder_and_a_folder_that_is_no_pair_get_one_sentence(tmp_path, capsys):
     (tmp_path / "empty").mkdir()
     assert bloom.main([str(tmp_path / "empty"), "-o", str(tmp_path / "out")]) == 2
