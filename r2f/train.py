@@ -75,9 +75,9 @@ class Batches(keras.utils.PyDataset):
 class Recorder(keras.callbacks.Callback):
     """Status, metrics, samples, checkpoints, pair; ends the run on request or where a number is not finite."""
 
-    def __init__(self, run: Run, settings: Config, pictures: data.Pictures, start: int, state: dict[str, np.ndarray]):
+    def __init__(self, run: Run, settings: Config, pictures: data.Pictures, start: int):
         super().__init__()
-        self.run, self.settings, self.pictures, self.step, self.state = run, settings, pictures, start, state
+        self.run, self.settings, self.pictures, self.step = run, settings, pictures, start
         count = min(settings.sample_count, len(pictures.rime_test), len(pictures.flowers_test))
         self.samples = [np.stack([data.centre_crop(each, settings.image_size) for each in held_out[:count]])
                         for held_out in (pictures.rime_test, pictures.flowers_test)]
@@ -87,13 +87,16 @@ class Recorder(keras.callbacks.Callback):
         self.signal = 0  # the one that asks for the end, SIGTERM or SIGINT
         self.reason = "finished"
         self.pairs_per_second = None
+        self.device = device() if on_gpu() else f"cpu ({os.cpu_count()} cores)"
         self.bar = tqdm(total=settings.steps, initial=start, unit="step", desc=run.path.name, disable=None)
+
+    def on_train_begin(self, logs=None):
+        self.sums = [keras.ops.convert_to_numpy(variable) for variable in self.model.metrics_variables]
 
     def on_epoch_begin(self, epoch, logs=None):
         """`fit` has just reset the sums of losses; a resumed run goes on with those of its checkpoint."""
-        if self.state:
-            checkpoint.set_state(self.model, self.state)
-            self.state = {}
+        for variable, value in zip(self.model.metrics_variables, self.sums, strict=True):
+            variable.assign(value)
         self.write_status("training")
 
     def on_train_batch_end(self, index, logs=None):
@@ -165,8 +168,7 @@ class Recorder(keras.callbacks.Callback):
         self.run.write_status(
             state=state, step=self.step, total_steps=self.settings.steps, pairs_per_second=rate,
             eta_seconds=left * self.settings.batch_size / rate if rate else None,
-            device=device() if on_gpu() else f"cpu ({os.cpu_count()} cores)",
-            pid=os.getpid(), started=self.started_at, last_checkpoint=self.saved_step,
+            device=self.device, pid=os.getpid(), started=self.started_at, last_checkpoint=self.saved_step,
             reason=None if state == "training" else self.reason)
 
 
@@ -225,14 +227,13 @@ def train(run: Run, settings: Config, resume: bool) -> int:
     run.write_status(**{**run.read_status(), "state": "starting", "pid": os.getpid(), "reason": None})
     pictures = data.load_pictures(settings)
     model = build(settings)
-    start, state = 0, {}
+    start = 0
     if resume and (newest := checkpoint.latest(run.checkpoints)):
-        state = checkpoint.restore(newest)
-        checkpoint.set_state(model, state)
+        checkpoint.set_state(model, checkpoint.restore(newest))
         start = int(model.step.value)
         log.info("resuming from step %d", start)
     write_json(run.config, asdict(settings))
-    recorder = Recorder(run, settings, pictures, start, state)
+    recorder = Recorder(run, settings, pictures, start)
     if start >= settings.steps:
         log.info("the run is at step %d of %d already: nothing to do", start, settings.steps)
         save_pair(run.pair, model, settings, start, pictures)  # a crash may have come between checkpoint and pair
