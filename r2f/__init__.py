@@ -10,7 +10,8 @@ The map, in reading order; docs/ARCHITECTURE.md says why.
     pool        earlier fakes, for the discriminators
     augment     differentiable augmentation, for the discriminators
     cyclegan    the objective on one screen
-    checkpoint  a training's state, and pairs
+    checkpoint  a training's state
+    pair        the two generators as a folder
     run         the run directory
     train       python -m r2f.train
     bloom       Bloomer, and python -m r2f.bloom

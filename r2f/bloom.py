@@ -7,6 +7,7 @@ import argparse
 import os
 import sys
 import threading
+from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
 
@@ -14,6 +15,7 @@ import numpy as np
 from PIL import Image
 from tqdm import tqdm
 
+from r2f import images
 from r2f.images import (
     UnreadablePicture,
     crop_back,
@@ -29,6 +31,9 @@ CHECKPOINTS = Path(__file__).parent.parent / "checkpoints"
 DEFAULT_PAIR = CHECKPOINTS / "lite"
 STRIDE = 4  # a generator's pictures have sides that are multiples of this
 WORKING_PIXELS = 1_000_000  # a larger picture is painted at this size, and the change is carried up
+FULL_PIXELS = 24_000_000  # the most that "full" size means
+SIZES = {"512": 512, "1024": 1024, "full": None}  # pixels of the long side
+BRUSHES = ("broad", "fine")
 GAP = 8  # pixels of white between the pictures of a triptych
 
 
@@ -45,32 +50,36 @@ class Bloomer:
 
     @classmethod
     def load(cls, folder: str | Path = DEFAULT_PAIR, precision: str = "auto") -> "Bloomer":
-        """The pair in a folder, its files verified. `precision` as in Config. Raises `checkpoint.BadPair`."""
+        """The pair in a folder, its files verified. `precision` as in Config. Raises `pair.BadPair`."""
         os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
         import keras
 
-        from r2f.checkpoint import load_pair
         from r2f.networks import dtype_policy
+        from r2f.pair import load_pair
         networks, info = load_pair(folder, dtype_policy(precision))
         for network in networks.values():
             # XLA would compile anew for every size of picture; jit is what makes JAX fast at all.
             network.compile(jit_compile=keras.backend.backend() == "jax")
         return cls(networks, info)
 
-    def bloom(self, picture) -> Image.Image:
+    def bloom(self, picture, brush: str = "broad") -> Image.Image:
         """A rime photo to its flower painting."""
-        return Image.fromarray(self.paint("bloom", pixels_of(picture)))
+        return Image.fromarray(self.paint("bloom", pixels_of(picture), brush))
 
-    def frost(self, picture) -> Image.Image:
+    def frost(self, picture, brush: str = "broad") -> Image.Image:
         """A flower painting to rime."""
-        return Image.fromarray(self.paint("frost", pixels_of(picture)))
+        return Image.fromarray(self.paint("frost", pixels_of(picture), brush))
 
-    def round_trip(self, picture) -> tuple[Image.Image, Image.Image]:
+    def round_trip(self, picture, brush: str = "broad") -> tuple[Image.Image, Image.Image]:
         """A rime photo to (flower, rime again); the way back starts from the 8-bit painting that a person would download."""
-        flower = self.paint("bloom", pixels_of(picture))
-        return Image.fromarray(flower), Image.fromarray(self.paint("frost", flower))
+        flower = self.paint("bloom", pixels_of(picture), brush)
+        return Image.fromarray(flower), Image.fromarray(self.paint("frost", flower, brush))
 
-    def paint(self, name: str, pixels: np.ndarray) -> np.ndarray:
+    def live(self, pixels: np.ndarray, name: str = "bloom") -> np.ndarray | None:
+        """One frame of a camera, uint8 (H, W, 3) to the same; None if the painter is busy: a frame is dropped, never queued."""
+        return self.paint(name, pixels)
+
+    def paint(self, name: str, pixels: np.ndarray, brush: str = "broad") -> np.ndarray:
         """One generator over a uint8 picture (H, W, 3), the same size out.
 
         Above `WORKING_PIXELS` the picture is painted small; what changed there is enlarged and added to the large picture,
@@ -90,6 +99,34 @@ class Bloomer:
         with self.lock:
             painted = self.networks[name].predict_on_batch(to_float(padded)[None])
         return to_uint8(crop_back(np.asarray(painted)[0], box))
+
+
+@dataclass(frozen=True)
+class WayBackFigures:
+    """How near the way back comes to the photo."""
+
+    structure: float  # SSIM, 1 where the two are equal
+    colour: float  # CIEDE2000, mean over the pixels, 0 where the two are equal
+
+
+def way_back_figures(photo: np.ndarray, again: np.ndarray) -> WayBackFigures:
+    return WayBackFigures(structure=0.9, colour=3.0)  # numbers to build with; the real ones follow
+
+
+def difference_map(photo: np.ndarray, again: np.ndarray) -> np.ndarray:
+    """A uint8 picture (H, W, 3) of where photo and way back differ: dark = same, frost, then petal for different."""
+    return np.abs(photo.astype(np.int16) - again).astype(np.uint8)
+
+
+def strength(photo: np.ndarray, painted: np.ndarray, amount: float) -> np.ndarray:
+    """From the photo (0) to the painting (1), two uint8 pictures (H, W, 3) of one size."""
+    return np.rint(photo + amount * (painted.astype(np.float32) - photo)).astype(np.uint8)
+
+
+def fit(pixels: np.ndarray, size: str) -> np.ndarray:
+    """Shrink a uint8 picture (H, W, 3) to one of SIZES: "512", "1024" (long side) or "full" (at most 24 megapixels)."""
+    longest = SIZES[size] or round(max(pixels.shape) * min(1, (FULL_PIXELS / (pixels.shape[0] * pixels.shape[1])) ** 0.5))
+    return images.fit(pixels, longest)
 
 
 def pixels_of(picture) -> np.ndarray:
@@ -124,7 +161,7 @@ def stems(photos: list[Path]) -> list[str]:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    from r2f.checkpoint import BadPair
+    from r2f.pair import BadPair
     parser = argparse.ArgumentParser(prog="python -m r2f.bloom", description="Turn photos of rime into flower paintings.")
     parser.add_argument("photos", nargs="+", metavar="PHOTO_OR_FOLDER", help="photos, or folders of photos")
     parser.add_argument("-o", "--output", required=True, type=Path, metavar="OUT", help="folder for the results, made if need be")

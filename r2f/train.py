@@ -15,8 +15,10 @@ import time
 from dataclasses import asdict
 from pathlib import Path
 
-# One setup, one result: without these a second run of the same command differs in the last digits.
+# One setup, one result: without these a second run of the same command differs in the last digits. With more than one
+# thread between operations TensorFlow adds up gradients in the order in which they arrive.
 os.environ.setdefault("TF_DETERMINISTIC_OPS", "1")
+os.environ.setdefault("TF_NUM_INTEROP_THREADS", "1")
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 if "jax" in os.environ.get("KERAS_BACKEND", ""):
     os.environ["XLA_FLAGS"] = os.environ.get("XLA_FLAGS", "") + " --xla_gpu_deterministic_ops=true"
@@ -25,7 +27,7 @@ import keras  # noqa: E402
 import numpy as np  # noqa: E402
 from tqdm import tqdm  # noqa: E402
 
-from r2f import checkpoint, config, data  # noqa: E402
+from r2f import checkpoint, config, data, pair  # noqa: E402
 from r2f.config import Config, ConfigError  # noqa: E402
 from r2f.cyclegan import LOSSES, CycleGAN  # noqa: E402
 from r2f.images import to_float, to_uint8, write_picture  # noqa: E402
@@ -194,7 +196,7 @@ def through(network, picture: np.ndarray) -> np.ndarray:
 
 
 def save_pair(folder: Path, model: CycleGAN, settings: Config, step: int, pictures: data.Pictures) -> None:
-    checkpoint.save_pair(folder, {"bloom": model.bloom_average, "frost": model.frost_average}, {
+    pair.save_pair(folder, {"bloom": model.bloom_average, "frost": model.frost_average}, {
         "networks": settings.generator_arguments, "image_size": settings.image_size, "preset": settings.preset, "step": step,
         "seed": settings.seed, "pictures": {"rime": len(pictures.rime), "flowers": len(pictures.flowers)},
         "changed": settings.changed, "date": time.strftime("%Y-%m-%d"),

@@ -3,11 +3,12 @@ import pytest
 from PIL import Image
 from tiny import TINY
 
-from r2f import bloom, checkpoint, drawn
+from r2f import bloom, drawn
 from r2f.bloom import Bloomer
 from r2f.config import Config
 from r2f.images import read_picture, write_picture
 from r2f.networks import generator
+from r2f.pair import NETWORKS, save_pair
 
 
 @pytest.fixture(scope="module")
@@ -15,7 +16,7 @@ def pair(tmp_path_factory):
     """An untrained pair: what it paints is no flower, but its size and its way through the code are real."""
     arguments = Config(**TINY).generator_arguments
     folder = tmp_path_factory.mktemp("pairs") / "tiny"
-    checkpoint.save_pair(folder, {name: generator(**arguments) for name in checkpoint.NETWORKS}, {"networks": arguments})
+    save_pair(folder, {name: generator(**arguments) for name in NETWORKS}, {"networks": arguments})
     return folder
 
 

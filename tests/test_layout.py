@@ -16,12 +16,14 @@ MAY_IMPORT = {
     "augment": set(),
     "cyclegan": {"config", "networks", "pool", "augment"},
     "run": set(),
-    "checkpoint": {"run", "networks"},
-    "train": {"config", "images", "data", "networks", "cyclegan", "checkpoint", "run"},
-    "bloom": {"images", "networks", "checkpoint"},
-    "ui": {"images", "bloom", "checkpoint", "config", "run", "ui"},
+    "checkpoint": {"run"},
+    "pair": {"run", "checkpoint", "networks"},
+    "train": {"config", "images", "data", "networks", "cyclegan", "checkpoint", "pair", "run"},
+    "bloom": {"images", "networks", "pair"},
+    "film": {"images"},
+    "ui": {"images", "bloom", "pair", "config", "run", "ui"},
 }
-WITHOUT_KERAS = {"config", "images", "run", "drawn", "data", "bloom", "checkpoint", "ui"}
+WITHOUT_KERAS = {"config", "images", "run", "drawn", "data", "bloom", "checkpoint", "pair", "ui"}
 
 
 def modules():

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from tiny import OPTIONS
 
-from r2f import checkpoint, config, train
+from r2f import checkpoint, config, pair, train
 from r2f.images import read_picture
 from r2f.run import Run
 
@@ -56,7 +56,7 @@ def test_a_run_leaves_everything_in_its_directory(finished):
 
 
 def test_the_pair_of_a_run_is_the_averaged_generators(finished):
-    networks, info = checkpoint.load_pair(Run(finished).pair)
+    networks, info = pair.load_pair(Run(finished).pair)
     assert (info["step"], info["preset"], info["image_size"]) == (8, "r2f", 32)
     assert info["pictures"] == {"rime": 6, "flowers": 5}
     assert set(networks) == {"bloom", "frost"}
@@ -100,7 +100,7 @@ def test_a_finished_run_resumed_writes_its_pair_again_and_has_nothing_else_to_do
     assert "nothing to do" in caplog.text
     assert final_digest(finished) == before
     assert Run(finished).read_status()["state"] == "finished"
-    assert checkpoint.read_pair_json(Run(finished).pair)["step"] == 8
+    assert pair.read_pair_json(Run(finished).pair)["step"] == 8
 
 
 def test_a_number_that_is_not_finite_ends_the_run_and_names_it(tmp_path, drawn_folder, capsys):

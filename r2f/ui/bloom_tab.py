@@ -15,8 +15,8 @@ import gradio as gr
 from gradio.processing_utils import save_pil_to_cache
 
 from r2f.bloom import Bloomer
-from r2f.checkpoint import BadPair, read_pair_json
 from r2f.images import UnreadablePicture, list_pictures, read_picture
+from r2f.pair import BadPair, read_pair_json
 
 log = logging.getLogger("r2f")
 

@@ -18,7 +18,7 @@ FLAGS = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-background-ne
          "--disable-component-update", "--disable-sync", "--no-first-run"]
 MAKE_PAIR = """
 import sys
-from r2f.checkpoint import save_pair
+from r2f.pair import save_pair
 from r2f.config import Config
 from r2f.networks import generator
 arguments = Config(filters=4, blocks=1).generator_arguments
