@@ -8,7 +8,7 @@ import argparse
 import json
 from dataclasses import MISSING, asdict, dataclass, field, fields, replace
 
-FOLDERS = ("rime", "flowers", "data", "rime_test", "flowers_test", "run")
+FOLDERS = ("rime", "flowers", "data", "rime_test", "flowers_test", "run", "start_from")
 AUGMENTATIONS = ("translation", "cutout", "colour")
 
 
@@ -31,6 +31,9 @@ class Config:
     rime_test: str = setting("", "folder of held-out rime photos for the samples")
     flowers_test: str = setting("", "folder of held-out flower paintings for the samples")
     prefixes: str = setting("", "learn only from flowers whose file name starts with one of these, comma-separated")
+    colourful: float = setting(1.0, "learn only from this part of the flower paintings, the most colourful; 1 for all of them")
+    add_drawn: int = setting(0, "pictures drawn by code that are added to each domain to learn from")
+    start_from: str = setting("", "folder of a pair whose generators a new training begins with; their shape must be the same")
     run: str = setting("", "run directory: everything this training writes goes there")
     preset: str = setting("r2f", "which set of defaults", structural=True, choices=("r2f", "lite", "paper", "seed"))
 
@@ -103,6 +106,8 @@ class Config:
             raise ConfigError(f"averaging is {self.averaging}; it must be at least 0 and below 1.")
         if not 0 <= self.decay_from <= 1:
             raise ConfigError(f"decay_from is {self.decay_from}; it must be between 0 and 1.")
+        if not 0 < self.colourful <= 1:
+            raise ConfigError(f"colourful is {self.colourful}; it must be above 0 and at most 1.")
         unknown = set(self.augmentations) - set(AUGMENTATIONS)
         if unknown:
             raise ConfigError(f"augment has {', '.join(sorted(unknown))}; it may have {', '.join(AUGMENTATIONS)}, or be none.")

@@ -54,12 +54,27 @@ def load_pictures(config: Config) -> Pictures:
                          "and trainB (rime), or --drawn.")
     prefixes = tuple(part.strip() for part in config.prefixes.split(",") if part.strip())
     rime = load_folder(folders[0], "rime photos", config.load_size)
-    flowers = load_folder(folders[1], "flower paintings", config.load_size, prefixes)
+    flowers = most_colourful(load_folder(folders[1], "flower paintings", config.load_size, prefixes), config.colourful)
     if config.data:  # there, testA and testB may be missing; a folder that was named may not
         folders[2:] = [folder if folder.is_dir() else None for folder in folders[2:]]
     tests = [load_folder(folder, "held-out pictures", config.load_size, most=config.sample_count)
              if folder else train[:config.sample_count] for folder, train in ((folders[2], rime), (folders[3], flowers))]
+    if config.add_drawn:  # without ink on white paper, which teaches white backgrounds
+        added = drawn.write_dataset(Path(config.run) / "added", config.add_drawn, 0, config.load_size,
+                                    flower_kinds=tuple(kind for kind in drawn.FLOWER_KINDS if kind != "ink"))
+        rime, flowers = (pictures + load_folder(added / name, f"drawn {what}", config.load_size)
+                         for pictures, name, what in ((rime, "trainB", "rime"), (flowers, "trainA", "flowers")))
     return Pictures(rime, flowers, *tests)
+
+
+def most_colourful(pictures: list[np.ndarray], part: float) -> list[np.ndarray]:
+    """That part of the pictures, those with the largest mean chroma, in the order in which they came."""
+    if part == 1:
+        return pictures
+    small = [Image.fromarray(each).resize((64, 64), Image.Resampling.BOX).convert("LAB") for each in pictures]
+    chroma = [np.hypot(*np.moveaxis(np.asarray(each)[..., 1:].astype(np.int8).astype(float), -1, 0)).mean() for each in small]
+    kept = np.sort(np.argsort(chroma)[-max(1, round(part * len(pictures))):])
+    return [pictures[place] for place in kept]
 
 
 def load_folder(folder: Path, what: str, load_size: int, prefixes: tuple[str, ...] = (), most: int | None = None):

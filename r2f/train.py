@@ -220,10 +220,22 @@ def build(settings: Config) -> CycleGAN:
     return model
 
 
+def start_from(model: CycleGAN, settings: Config) -> None:
+    """Give the model the generators of a pair. Raises BadPair, ConfigError where they are of another shape."""
+    networks, info = pair.load_pair(settings.start_from)
+    for name, value in settings.generator_arguments.items():
+        if info["networks"][name] != value:
+            raise ConfigError(f"{settings.start_from} has {name} {info['networks'][name]} and this training {value}; "
+                              f"add --{name.replace('_', '-')} {info['networks'][name]}, or start from another pair.")
+    for name, network in networks.items():
+        for own in (getattr(model, name), getattr(model, f"{name}_average")):
+            own.set_weights(network.get_weights())
+
+
 def train(run: Run, settings: Config, resume: bool) -> int:
     """Train to the end, to a stop request, or to a signal (SIGTERM, SIGINT), whose number is returned; otherwise 0.
 
-    The caller holds the run's lock. Raises NoPictures, BadCheckpoint, NotFinite.
+    The caller holds the run's lock. Raises NoPictures, BadCheckpoint, BadPair, ConfigError, NotFinite.
     """
     run.stop.unlink(missing_ok=True)
     run.write_status(**{**run.read_status(), "state": "starting", "pid": os.getpid(), "reason": None})
@@ -234,6 +246,8 @@ def train(run: Run, settings: Config, resume: bool) -> int:
         checkpoint.set_state(model, checkpoint.restore(newest))
         start = int(model.step.value)
         log.info("resuming from step %d", start)
+    elif settings.start_from:
+        start_from(model, settings)
     write_json(run.config, asdict(settings))
     recorder = Recorder(run, settings, pictures, start)
     if start >= settings.steps:
@@ -289,7 +303,7 @@ def main(arguments: list[str] | None = None) -> int:
                 with contextlib.suppress(OSError):  # a full disk must not hide what went wrong
                     run.write_status(**{**run.read_status(), "state": "failed", "reason": reason})
                 raise
-    except (ConfigError, data.NoPictures, checkpoint.BadCheckpoint) as error:
+    except (ConfigError, data.NoPictures, checkpoint.BadCheckpoint, pair.BadPair) as error:
         print(error, file=sys.stderr)
         return EXIT_BAD_INPUT
     except RunBusy as error:

@@ -91,3 +91,19 @@ def test_the_embedded_data_set_needs_no_files_and_is_drawn_once(monkeypatch, tmp
     times = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*.png")}
     assert np.array_equal(data.load_pictures(settings).rime[1], pictures.rime[1])
     assert times == {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*.png")}
+
+
+def test_the_most_colourful_part_of_the_flowers_is_kept_in_order(drawn_folder):
+    grey, red, pale = (np.full((40, 40, 3), colour, np.uint8) for colour in ((120, 120, 120), (200, 0, 0), (140, 120, 120)))
+    kept = data.most_colourful([red, grey, pale], 2 / 3)
+    assert [each[0, 0].tolist() for each in kept] == [[200, 0, 0], [140, 120, 120]]
+    assert len(data.load_pictures(settings(drawn_folder, colourful=0.4)).flowers) == 2
+
+
+def test_drawn_pictures_can_be_added_to_each_domain_and_are_drawn_once(drawn_folder, tmp_path):
+    chosen = settings(drawn_folder, add_drawn=2, run=str(tmp_path))
+    pictures = data.load_pictures(chosen)
+    assert (len(pictures.rime), len(pictures.flowers)) == (8, 7)
+    before = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*.png")}
+    data.load_pictures(chosen)
+    assert len(before) == 4 and {path: path.stat().st_mtime_ns for path in before} == before

@@ -185,3 +185,13 @@ def test_the_presets_build():
     settings = config.preset("lite", image_size=32, load_size=32, filters=2, blocks=1, discriminator_filters=2)
     model = train.build(settings)
     assert model.bloom.count_params() == model.bloom_average.count_params()
+
+
+def test_a_training_starts_from_a_pair_of_the_same_shape(finished, tmp_path, drawn_folder, capsys):
+    path = tmp_path / "further"
+    assert start(path, drawn_folder, f"--start-from={Run(finished).pair}", "--steps=1", "--learning-rate=0") == 0
+    (before, _), (after, _) = pair.load_pair(Run(finished).pair), pair.load_pair(Run(path).pair)
+    for name in before:
+        assert all(map(np.array_equal, before[name].get_weights(), after[name].get_weights()))
+    assert start(tmp_path / "other", drawn_folder, f"--start-from={Run(finished).pair}", "--filters=8") == 2
+    assert "has filters 4 and this training 8; add --filters 4" in capsys.readouterr().err
