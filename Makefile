@@ -1,8 +1,9 @@
-# make install: what the product needs, into .venv.   make demo: the page.   make test: every test.   make lint: ruff.
+# make install: what the product needs, into .venv.   make demo: the page.   make test: the tests.
+# make test-crash: the long tests of crashes, damage and races, about 20 minutes.   make lint: ruff.
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: install demo test lint clean
+.PHONY: install demo test test-crash lint clean
 install: .venv/installed
 
 demo: .venv/installed
@@ -10,6 +11,9 @@ demo: .venv/installed
 
 test: .venv/installed-dev
 	$(BIN)/python -m pytest
+
+test-crash: .venv/installed-dev
+	$(BIN)/python -m pytest -m crash
 
 lint: .venv/installed-dev
 	$(BIN)/ruff check

@@ -5,15 +5,37 @@ The map, in reading order; docs/ARCHITECTURE.md says why.
     config      every setting of a training, and the presets
     images      untrusted bytes <-> RGB arrays: the only decoder
     drawn       rime and flowers drawn by code
+    source      folders, zips, data sets -> folders of pictures
+    likeness    which pictures show the same
+    doctor      what is wrong with a folder of pictures
+    dataset     two folders -> a prepared data set
     data        folders -> pictures -> the batch of any step
     networks    the generator and the discriminator
     pool        earlier fakes, for the discriminators
     augment     differentiable augmentation, for the discriminators
     cyclegan    the objective on one screen
     checkpoint  a training's state
+    saver       writes checkpoints while the training goes on
+    files       files that others made, read strictly
     pair        the two generators as a folder
+    archive     python -m r2f.checkpoint
+    keras2      the .h5 generators of 2023
+    hub         a published pair, fetched and verified
     run         the run directory
+    preflight   what a training will need
+    heartbeat   status.json, every second
+    recorder    what a training leaves behind
+    ending      how a training ends
     train       python -m r2f.train
+    keeper      the process beside a training
+    runner      start, stop and watch a training
     bloom       Bloomer, and python -m r2f.bloom
+    brush       pictures larger than a megapixel
+    compare     photo and way back, in figures
+    film        the bloom film
+    metrics     what pictures measure
+    features    pictures to vectors
+    evaluate    python -m r2f.evaluate
+    report      an evaluation as one HTML file
     ui          the page
 """
