@@ -1,19 +1,24 @@
 """python -m r2f.train: two folders of pictures in, a run directory and a pair out.
 
-`main` decides, `train` runs; `fit` does the steps and one callback records them. Signals, stop requests and crashes all end in
-the same place: the newest checkpoint, from which `--resume` goes on as if nothing had happened.
+`main` decides, `train` runs; `fit` does the steps and one callback (`recorder`) records them. Stop requests, signals, full disks
+and crashes all end in the same place: the newest checkpoint, from which `--resume` goes on as if nothing had happened.
 """
 
 import argparse
-import contextlib
+import hashlib
 import logging
 import os
-import resource
+import platform
 import signal
 import sys
-import time
 from dataclasses import asdict
 from pathlib import Path
+
+from r2f.ending import keep_standard_files
+
+if __name__ == "__main__":
+    keep_standard_files()
+    signal.signal(signal.SIGINT, signal.SIG_DFL)  # importing takes seconds; Ctrl-C meanwhile needs no traceback
 
 # One setup, one result: without these a second run of the same command differs in the last digits. With more than one
 # thread between operations TensorFlow adds up gradients in the order in which they arrive.
@@ -25,23 +30,39 @@ if "jax" in os.environ.get("KERAS_BACKEND", ""):
 
 import keras  # noqa: E402
 import numpy as np  # noqa: E402
-from tqdm import tqdm  # noqa: E402
 
-from r2f import checkpoint, config, data, pair  # noqa: E402
+from r2f import checkpoint, config, data, pair, preflight  # noqa: E402
 from r2f.config import Config, ConfigError  # noqa: E402
-from r2f.cyclegan import LOSSES, CycleGAN  # noqa: E402
-from r2f.images import to_float, to_uint8, write_picture  # noqa: E402
+from r2f.cyclegan import LOSSES, CycleGAN  # noqa: E402, F401
+from r2f.ending import (  # noqa: E402
+    EXIT_BAD_INPUT,
+    EXIT_BUSY,
+    EXIT_DISK,
+    EXIT_MEMORY,
+    EXIT_NOT_FINITE,
+    EXIT_SIGNAL,
+    Ended,
+    EndRequest,
+    NotFinite,
+    NotSaved,
+    let_go_of_output,
+    no_room,
+    out_of_memory,
+    say,
+    what_to_free,
+)
+from r2f.heartbeat import Heartbeat  # noqa: E402
 from r2f.networks import device, dtype_policy, on_gpu  # noqa: E402
-from r2f.run import Run, RunBusy, write_json  # noqa: E402
+from r2f.recorder import Recorder, save_pair  # noqa: E402
+from r2f.run import Run, RunBusy, read_json, write_json  # noqa: E402
 
 log = logging.getLogger("r2f")
 
-EXIT_BAD_INPUT, EXIT_NOT_FINITE, EXIT_BUSY, EXIT_SIGNAL = 2, 3, 75, 128
-STATUS_SECONDS = 1.0
+SETUP = "setup.json"  # what exactness depends on besides the Config: pictures, versions, machine
+# What may be in a directory before a training begins there: what whoever starts it writes, and pictures drawn for it.
+BEFORE_A_RUN = {"lock", "stop", "status.json", "train.log", "drawn", "added"}
 
-
-class NotFinite(ArithmeticError):
-    """A loss or a weight became infinite or not a number."""
+OF_ONE_PROCESS = ("state", "pid", "reason", "step_began", "save_error", "write_error", "exit_code", "ended")  # in the status
 
 
 @keras.saving.register_keras_serializable(package="r2f")
@@ -74,140 +95,6 @@ class Batches(keras.utils.PyDataset):
         return (data.batch(self.pictures, self.settings, self.start + index),)
 
 
-class Recorder(keras.callbacks.Callback):
-    """Status, metrics, samples, checkpoints, pair; ends the run on request or where a number is not finite."""
-
-    def __init__(self, run: Run, settings: Config, pictures: data.Pictures, start: int):
-        super().__init__()
-        self.run, self.settings, self.pictures, self.step = run, settings, pictures, start
-        count = min(settings.sample_count, len(pictures.rime_test), len(pictures.flowers_test))
-        self.samples = [np.stack([data.centre_crop(each, settings.image_size) for each in held_out[:count]])
-                        for held_out in (pictures.rime_test, pictures.flowers_test)]
-        self.started = self.saved_at = self.logged_at = time.monotonic()
-        self.saved_step = self.logged_step = start
-        self.status_at, self.started_at = 0.0, time.time()
-        self.signal = 0  # the one that asks for the end, SIGTERM or SIGINT
-        self.reason = "finished"
-        self.pairs_per_second = None
-        self.device = device() if on_gpu() else f"cpu ({os.cpu_count()} cores)"
-        self.bar = tqdm(total=settings.steps, initial=start, unit="step", desc=run.path.name, disable=None)
-
-    def on_train_begin(self, logs=None):
-        self.sums = [keras.ops.convert_to_numpy(variable) for variable in self.model.metrics_variables]
-
-    def on_epoch_begin(self, epoch, logs=None):
-        """`fit` has just reset the sums of losses; a resumed run goes on with those of its checkpoint."""
-        for variable, value in zip(self.model.metrics_variables, self.sums, strict=True):
-            variable.assign(value)
-        self.write_status("training")
-
-    def on_train_batch_end(self, index, logs=None):
-        settings, now = self.settings, time.monotonic()
-        self.step += 1
-        self.bar.update()
-        if self.step % settings.log_steps == 0 or self.step == settings.steps:
-            self.log_metrics(logs)
-        if settings.sample_steps and self.step % settings.sample_steps == 0:
-            self.write_sample(logs)
-        due = settings.checkpoint_steps and self.step % settings.checkpoint_steps == 0
-        milestone = self.is_milestone()
-        if due or milestone or now - self.saved_at >= 60 * settings.checkpoint_minutes:
-            self.save()
-        if (self.signal or self.run.stop.exists()) and self.step < settings.steps:
-            self.reason = f"stopped by {signal.Signals(self.signal).name}" if self.signal else "stopped on request"
-            self.model.stop_training = True
-        if now - self.status_at >= STATUS_SECONDS:
-            self.write_status("training")
-
-    def on_train_end(self, logs=None):
-        self.save()
-        self.bar.close()
-        self.write_status("finished" if self.reason == "finished" else "stopped")
-
-    def is_milestone(self) -> bool:
-        return bool(self.settings.milestone_steps) and self.step % self.settings.milestone_steps == 0
-
-    def log_metrics(self, logs):
-        losses = {name: float(logs[name]) for name in ("loss", *LOSSES) if name in logs}
-        self.check_finite(losses)
-        now = time.monotonic()
-        pairs = (self.step - self.logged_step) * self.settings.batch_size
-        self.pairs_per_second = pairs / max(now - self.logged_at, 1e-9)
-        self.logged_at, self.logged_step = now, self.step
-        self.run.append_metrics(step=self.step, **losses, learning_rate=float(self.model.optimizer.learning_rate),
-                                pairs_per_second=round(self.pairs_per_second, 4), seconds=round(now - self.started, 3),
-                                memory_megabytes=peak_megabytes())
-        self.bar.set_postfix(flower=f"{losses['adversarial_flower']:.2f}", rime=f"{losses['adversarial_rime']:.2f}",
-                             cycle=f"{losses['cycle_rime'] + losses['cycle_flower']:.2f}",
-                             pairs_per_second=f"{self.pairs_per_second:.2f}")
-        self.model.reset_metrics()
-
-    def check_finite(self, numbers: dict):
-        for name, value in numbers.items():
-            if not np.isfinite(value).all():
-                raise NotFinite(f"{name} is not finite at step {self.step}; the last good checkpoint is of step "
-                                f"{self.saved_step}. Resume with a lower --learning-rate, or with --precision float32.")
-
-    def write_sample(self, logs):
-        self.check_finite({name: float(value) for name, value in logs.items()})
-        self.run.samples.mkdir(exist_ok=True)
-        write_picture(sample_sheet(self.model, *self.samples), self.run.sample(self.step))
-
-    def save(self):
-        """A checkpoint and the servable pair; nothing that is not finite gets into either."""
-        if self.step == self.saved_step:
-            return
-        state = checkpoint.state_of(self.model)
-        self.check_finite(state)
-        checkpoint.commit(self.run.checkpoints, self.step, state, milestone=self.is_milestone())
-        save_pair(self.run.pair, self.model, self.settings, self.step, self.pictures)
-        self.saved_at, self.saved_step = time.monotonic(), self.step
-
-    def write_status(self, state: str):
-        left = self.settings.steps - self.step
-        rate = self.pairs_per_second
-        self.status_at = time.monotonic()
-        self.run.write_status(
-            state=state, step=self.step, total_steps=self.settings.steps, pairs_per_second=rate,
-            eta_seconds=left * self.settings.batch_size / rate if rate else None,
-            device=self.device, pid=os.getpid(), started=self.started_at, last_checkpoint=self.saved_step,
-            reason=None if state == "training" else self.reason)
-
-
-def sample_sheet(model: CycleGAN, rime: np.ndarray, flowers: np.ndarray) -> np.ndarray:
-    """Held-out pictures, uint8 (K, S, S, 3) each, to one sheet, uint8 (K S, 6 S, 3).
-
-    Columns: rime, flower, rime again, then flower, rime, flower again; the way back starts from the 8-bit picture.
-    """
-    rows = []
-    for photo, painting in zip(rime, flowers, strict=True):
-        row = []
-        for picture, there, back in ((photo, model.bloom_average, model.frost_average),
-                                     (painting, model.frost_average, model.bloom_average)):
-            changed = through(there, picture)
-            row += [picture, changed, through(back, changed)]
-        rows.append(np.concatenate(row, axis=1))
-    return np.concatenate(rows, axis=0)
-
-
-def through(network, picture: np.ndarray) -> np.ndarray:
-    """A uint8 picture (H, W, 3) through a generator, uint8 again; H and W multiples of 4."""
-    return to_uint8(np.asarray(network.predict_on_batch(to_float(picture)[None]))[0])
-
-
-def save_pair(folder: Path, model: CycleGAN, settings: Config, step: int, pictures: data.Pictures) -> None:
-    pair.save_pair(folder, {"bloom": model.bloom_average, "frost": model.frost_average}, {
-        "networks": settings.generator_arguments, "image_size": settings.image_size, "preset": settings.preset, "step": step,
-        "seed": settings.seed, "pictures": {"rime": len(pictures.rime), "flowers": len(pictures.flowers)},
-        "changed": settings.changed, "date": time.strftime("%Y-%m-%d"),
-    })
-
-
-def peak_megabytes() -> int:
-    """The most memory this process has held so far."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // (1024 * 1024 if sys.platform == "darwin" else 1024)
-
-
 def build(settings: Config) -> CycleGAN:
     """The model of these settings, compiled; the same settings give the same weights."""
     keras.utils.set_random_seed(settings.seed)
@@ -232,42 +119,101 @@ def start_from(model: CycleGAN, settings: Config) -> None:
             own.set_weights(network.get_weights())
 
 
-def train(run: Run, settings: Config, resume: bool) -> int:
-    """Train to the end, to a stop request, or to a signal (SIGTERM, SIGINT), whose number is returned; otherwise 0.
-
-    The caller holds the run's lock. Raises NoPictures, BadCheckpoint, BadPair, ConfigError, NotFinite.
-    """
-    run.stop.unlink(missing_ok=True)
-    run.write_status(**{**run.read_status(), "state": "starting", "pid": os.getpid(), "reason": None})
+def begin(run: Run, settings: Config, resume: bool) -> tuple[data.Pictures, CycleGAN, int, int | None]:
+    """Pictures, model, the step to go on from, and the step of the checkpoint that it came from, if it did."""
     pictures = data.load_pictures(settings)
+    for warning in preflight.warnings(settings, (len(pictures.rime), len(pictures.flowers))):
+        log.warning(warning)
+    if run.stop.exists():
+        raise Ended(0)
     model = build(settings)
-    start = 0
-    if resume and (newest := checkpoint.latest(run.checkpoints)):
-        checkpoint.set_state(model, checkpoint.restore(newest))
-        start = int(model.step.value)
-        log.info("resuming from step %d", start)
+    found = checkpoint.newest(run.checkpoints) if resume else None
+    if found:
+        checkpoint.set_state(model, found[1])
     elif settings.start_from:
         start_from(model, settings)
+    start = int(model.step.value)
+    if resume:
+        log.info("resuming from step %d", start) if found else log.info("there is no checkpoint yet: from the first step")
+        for name, value in setup(settings, pictures).items():
+            before = read_json(run.path / SETUP).get(name, value)
+            if before != value:
+                log.warning("%s changed from %s to %s: the rest is not bit for bit what it would have been", name, before, value)
     write_json(run.config, asdict(settings))
-    recorder = Recorder(run, settings, pictures, start)
+    write_json(run.path / SETUP, setup(settings, pictures))
+    return pictures, model, start, start if found else None
+
+
+def setup(settings: Config, pictures: data.Pictures) -> dict:
+    """What the digits of a training depend on, besides its Config."""
+    def described(domain):
+        content = hashlib.sha256()
+        for picture in domain:
+            content.update(str(picture.shape).encode() + np.ascontiguousarray(picture).data)
+        return f"{len(domain)} with SHA-256 {content.hexdigest()[:16]}"
+
+    backend = keras.backend.backend()
+    return {"rime": described(pictures.rime), "flowers": described(pictures.flowers), "keras": keras.__version__,
+            "backend": f"{backend} {getattr(sys.modules.get(backend), '__version__', '')}".strip(),
+            "python": platform.python_version(), "numpy": np.__version__, "device": device(), "cores": os.cpu_count(),
+            "precision": dtype_policy(settings.precision)}
+
+
+def train(run: Run, settings: Config, resume: bool, heartbeat: Heartbeat, request: EndRequest) -> int:
+    """Train to the end, to a stop request, or to a signal, whose number is returned; otherwise 0.
+
+    The caller holds the run's lock. Raises NoPictures, BadCheckpoint, BadPair, ConfigError, NotFinite, NotSaved, Ended.
+    """
+    pictures, model, start, saved_step = begin(run, settings, resume)
+    recorder = Recorder(run, settings, pictures, start, saved_step, heartbeat, request)
     if start >= settings.steps:
         log.info("the run is at step %d of %d already: nothing to do", start, settings.steps)
         save_pair(run.pair, model, settings, start, pictures)  # a crash may have come between checkpoint and pair
-        recorder.write_status("finished")
+        heartbeat.say(state="finished", reason="finished")
         return 0
-
-    def terminate(number, frame):
-        signal.signal(signal.SIGTERM, signal.SIG_DFL)  # a second one ends at once
-        signal.signal(signal.SIGINT, signal.SIG_DFL)
-        recorder.signal = number
-
-    before = {number: signal.signal(number, terminate) for number in (signal.SIGTERM, signal.SIGINT)}
     try:
         model.fit(Batches(pictures, settings, start), epochs=1, shuffle=False, verbose=0, callbacks=[recorder])
     finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-    return recorder.signal if recorder.step < settings.steps else 0
+        recorder.saver.close()  # a good state that is on its way is written whatever happened after it
+    return request.number if recorder.step < settings.steps else 0
+
+
+def refuse_to_overwrite(run: Run) -> None:
+    """Raises ConfigError where a new training would mix with what is there."""
+    if run.config.exists():
+        said, steps = run.read_status(), read_json(run.config).get("steps")
+        if said.get("state") == "finished":
+            raise ConfigError(f"{run.path} holds a finished training of {steps} steps; choose another --run, or train it further "
+                              "with --resume and more --steps.")
+        raise ConfigError(f"{run.path} already holds a run, at step {said.get('step', 0)} of {steps}; add --resume to go on with "
+                          "it, or choose another --run.")
+    foreign = sorted(path.name for path in run.path.iterdir() if path.name not in BEFORE_A_RUN and not path.name.startswith("."))
+    if foreign:
+        raise ConfigError(f"{run.path} holds other files and no run ({', '.join(foreign[:3])}{', …' * (len(foreign) > 3)}); "
+                          "choose a new directory for --run.")
+
+
+def verdict(error: BaseException, run: Run, settings: Config | None) -> tuple[int, str] | None:
+    """Exit code and sentence for an error that has one."""
+    if isinstance(error, ConfigError | data.NoPictures | checkpoint.BadCheckpoint | pair.BadPair):
+        return EXIT_BAD_INPUT, str(error)
+    if isinstance(error, RunBusy):
+        return EXIT_BUSY, str(error)
+    if isinstance(error, NotFinite):
+        return EXIT_NOT_FINITE, str(error)
+    if isinstance(error, Ended):
+        return (EXIT_SIGNAL + error.number if error.number else 0), f"{error}"
+    if isinstance(error, NotSaved):
+        return EXIT_DISK, str(error)
+    if no_room(error):
+        return EXIT_DISK, f"The training could not go on: {what_to_free(error, run.path)}."
+    if settings and out_of_memory(error):
+        smaller = [f"--{name.replace('_', '-')} (now {getattr(settings, name)})"
+                   for name in ("image_size", "batch_size", "filters") if name != "batch_size" or settings.batch_size > 1]
+        resume = ", or go on with --resume --precision bfloat16" if settings.precision == "float32" else ""
+        return EXIT_MEMORY, (f"Memory ran out. Start a new run with a smaller {' or '.join(smaller)}{resume}; "
+                             f"{preflight.estimate(settings).sentence}")
+    return None
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -275,13 +221,15 @@ def main(arguments: list[str] | None = None) -> int:
     config.add_arguments(parser)
     parser.add_argument("--resume", action="store_true", help="go on from the run's newest checkpoint")
     parser.add_argument("--dry-run", action="store_true", help="print the configuration and stop")
+    parser.add_argument("--no-preflight", action="store_true",
+                        help="begin even where the estimate says that disk or memory will not do")
     options = vars(parser.parse_args(arguments))
-    resume, dry_run = options.pop("resume"), options.pop("dry_run")
+    resume, dry_run, no_preflight = options.pop("resume"), options.pop("dry_run"), options.pop("no_preflight")
     logging.basicConfig(level=logging.INFO, format="%(message)s")
+    run, settings = Run(Path(options.get("run", ""))), None
     try:
         if not options.get("run"):
             raise ConfigError("No run directory was named; give --run runs/NAME.")
-        run = Run(Path(options["run"]))
         if resume:
             if not run.config.exists():
                 raise ConfigError(f"There is no run in {run.path} to resume; leave --resume away to start one.")
@@ -291,32 +239,34 @@ def main(arguments: list[str] | None = None) -> int:
         if dry_run:
             print(settings.to_json(), end="")
             return 0
-        with run.locked():
-            if not resume and run.config.exists():
-                raise ConfigError(f"{run.path} already holds a run; add --resume to go on with it, or choose another --run.")
+        if run.path.exists() and not run.path.is_dir():
+            raise ConfigError(f"{run.path} is a file; choose a directory for --run.")
+        with EndRequest() as request, run.locked():
+            if not resume:
+                refuse_to_overwrite(run)
             for change in changes:
                 log.info(change)
-            try:
-                ended_by = train(run, settings, resume)
-            except Exception as error:
-                reason = str(error) if isinstance(error, NotFinite) else f"{type(error).__name__}: {error}"
-                with contextlib.suppress(OSError):  # a full disk must not hide what went wrong
-                    run.write_status(**{**run.read_status(), "state": "failed", "reason": reason})
-                raise
-    except (ConfigError, data.NoPictures, checkpoint.BadCheckpoint, pair.BadPair) as error:
-        print(error, file=sys.stderr)
-        return EXIT_BAD_INPUT
-    except RunBusy as error:
-        print(error, file=sys.stderr)
-        return EXIT_BUSY
-    except NotFinite as error:
-        print(error, file=sys.stderr)
-        return EXIT_NOT_FINITE
-    except KeyboardInterrupt:
-        print("Ended before the first step; nothing was trained.", file=sys.stderr)
-        return EXIT_SIGNAL + signal.SIGINT
+            before = {name: value for name, value in run.read_status().items() if name not in OF_ONE_PROCESS}
+            with Heartbeat(run, **before, state="starting", pid=os.getpid()) as heartbeat:
+                try:
+                    for problem in [] if no_preflight else preflight.problems(settings, run.path, on_gpu()):
+                        raise ConfigError(f"{problem} To begin anyway, add --no-preflight.")
+                    ended_by = train(run, settings, resume, heartbeat, request)
+                except BaseException as error:
+                    request.starting = False
+                    _, reason = verdict(error, run, settings) or (1, f"{type(error).__name__}: {error}")
+                    heartbeat.say(state="stopped" if isinstance(error, Ended) else "failed", reason=reason)
+                    raise
+    except BaseException as error:
+        known = verdict(error, run, settings)
+        if known is None:
+            raise
+        say(known[1])
+        return known[0]
     return EXIT_SIGNAL + ended_by if ended_by else 0
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    code = main()
+    let_go_of_output()
+    sys.exit(code)
