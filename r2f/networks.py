@@ -57,9 +57,15 @@ class InstanceNorm(layers.Layer):
     """Each picture's channels to mean 0 and variance 1, then scaled and shifted (Ulyanov et al. 2016, arXiv:1607.08022).
 
     Equals `GroupNormalization(groups=-1)` and takes less time on a CPU. Statistics are float32 whatever the precision.
+    `epsilon_on` "deviation" is keras-contrib's layer, which adds 1e-3 to the standard deviation: for pairs from elsewhere.
     """
 
     epsilon = 1e-5
+    deviation_epsilon = 1e-3
+
+    def __init__(self, epsilon_on: str = "variance", **kwargs):
+        super().__init__(**kwargs)
+        self.epsilon_on = epsilon_on
 
     def build(self, shape):
         self.gamma = self.add_weight((shape[-1],), initializer="ones", name="gamma")
@@ -68,8 +74,27 @@ class InstanceNorm(layers.Layer):
     def call(self, x):
         x = ops.cast(x, "float32")
         mean, variance = ops.moments(x, axes=(1, 2), keepdims=True)
-        scale = ops.cast(self.gamma, "float32") * ops.rsqrt(variance + self.epsilon)
-        return ops.cast(x * scale + (ops.cast(self.beta, "float32") - mean * scale), self.compute_dtype)
+        return self.normalise(x, mean, variance)
+
+    def normalise(self, x, mean, variance):
+        gamma, beta = (ops.cast(weight, "float32") for weight in (self.gamma, self.beta))
+        if self.epsilon_on == "deviation":
+            scale = gamma / (ops.sqrt(variance) + self.deviation_epsilon)
+        else:
+            scale = gamma * ops.rsqrt(variance + self.epsilon)
+        return ops.cast(x * scale + (beta - mean * scale), self.compute_dtype)
+
+
+class GivenNorm(InstanceNorm):
+    """An `InstanceNorm` for part of a picture: mean and variance are not those of x but set beforehand, for the whole."""
+
+    def build(self, shape):
+        super().build(shape)
+        self.mean, self.variance = (self.add_weight((1, 1, 1, shape[-1]), initializer="zeros", trainable=False, name=name,
+                                                    autocast=False) for name in ("mean", "variance"))
+
+    def call(self, x):
+        return self.normalise(ops.cast(x, "float32"), self.mean, self.variance)
 
 
 def weights_normal():
@@ -78,11 +103,12 @@ def weights_normal():
 
 
 def generator(filters=64, blocks=9, residual="add", upsampling="resize", padding="reflect", separable=False,
-              norm_before_tanh=False, dtype=None, name=None) -> keras.Model:
+              norm_before_tanh=False, epsilon_on="variance", dtype=None, name=None) -> keras.Model:
     """A picture to a picture of the other domain: (N, H, W, 3) float in [-1, 1] to the same, H and W multiples of 4.
 
     `residual` "add" is the paper's block; "concat" is the seed project's, which widens by 4 * filters a block.
     `upsampling` "resize" is nearest-neighbour resize and convolution (Odena et al. 2016), "transposed" the paper's.
+    `epsilon_on` is the instance norms'; no training sets it, the pairs made from the seed project's own files need it.
     `dtype` is a Keras dtype policy such as "mixed_bfloat16"; the output is float32 in any case.
     """
     def conv(x, width, kernel, stride=1, bias=False, plain=True):
@@ -95,7 +121,7 @@ def generator(filters=64, blocks=9, residual="add", upsampling="resize", padding
                                       pointwise_initializer=weights_normal(), **options)(x)
 
     def norm(x):
-        return InstanceNorm(dtype=dtype)(x)
+        return InstanceNorm(epsilon_on, dtype=dtype)(x)
 
     def relu(x):
         return layers.Activation("relu", dtype=dtype)(x)

@@ -1,15 +1,35 @@
+import itertools
 import json
 import os
+import subprocess
+import sys
+import threading
+from pathlib import Path
 
+import hostile_pairs
 import numpy as np
 import pytest
-from safetensors.numpy import load_file, save_file
 from tiny import TINY
 
-from r2f.checkpoint import digest
-from r2f.config import Config
+from r2f import pair as pair_module
+from r2f.config import Config, preset
 from r2f.networks import generator
-from r2f.pair import NETWORKS, BadPair, load_pair, read_pair_json, save_pair
+from r2f.pair import (
+    CHOICES,
+    NETWORKS,
+    BadPair,
+    checked_arguments,
+    exchange,
+    load_pair,
+    pair_variables,
+    read_pair,
+    read_pair_json,
+    save_pair,
+    weight_shapes,
+    write_pair,
+)
+
+ARGUMENTS = Config(**TINY).generator_arguments
 
 
 def names(folder):
@@ -18,23 +38,13 @@ def names(folder):
 
 @pytest.fixture(scope="module")
 def networks():
-    arguments = Config(**TINY).generator_arguments
-    return {name: generator(**arguments, name=name) for name in NETWORKS}
+    return {name: generator(**ARGUMENTS, name=name) for name in NETWORKS}
 
 
 @pytest.fixture
 def pair(tmp_path, networks):
-    save_pair(tmp_path / "pair", networks, {"networks": Config(**TINY).generator_arguments, "step": 1})
+    save_pair(tmp_path / "pair", networks, {"networks": ARGUMENTS, "step": 1})
     return tmp_path / "pair"
-
-
-def rewritten(pair, change):
-    """Change the arrays of bloom.safetensors and make the digest match again, as an attacker would."""
-    arrays = load_file(pair / "bloom.safetensors")
-    save_file(change(arrays), pair / "bloom.safetensors")
-    info = json.loads((pair / "pair.json").read_text())
-    info["files"]["bloom.safetensors"]["sha256"] = digest(pair / "bloom.safetensors")
-    (pair / "pair.json").write_text(json.dumps(info))
 
 
 def test_a_pair_comes_back_to_half_precision(pair, networks):
@@ -47,69 +57,143 @@ def test_a_pair_comes_back_to_half_precision(pair, networks):
     assert names(pair.parent) == ["pair"]
 
 
-def test_a_pair_is_replaced_and_its_card_stays(pair, networks):
+def test_a_pair_in_single_precision_comes_back_exactly(tmp_path, networks):
+    arrays = {name: {key: np.asarray(v) for key, v in pair_variables(networks[name])} for name in NETWORKS}
+    write_pair(tmp_path / "pair", arrays, {"networks": {**ARGUMENTS, "epsilon_on": "deviation"}}, numbers="float32")
+    loaded, info = load_pair(tmp_path / "pair")
+    assert info["numbers"] == "float32"
+    for name in NETWORKS:
+        assert all(map(np.array_equal, loaded[name].get_weights(), networks[name].get_weights()))
+    assert {layer.epsilon_on for layer in loaded["bloom"].layers if hasattr(layer, "epsilon_on")} == {"deviation"}
+
+
+def test_a_pair_is_replaced_and_its_card_stays(pair, networks, monkeypatch):
     (pair / "README.md").write_text("a card")
-    save_pair(pair, networks, {"networks": Config(**TINY).generator_arguments, "step": 2})
-    assert read_pair_json(pair)["step"] == 2
-    assert (pair / "README.md").read_text() == "a card"
+    for step, swap in ((2, exchange), (3, lambda a, b: False)):  # with the exchange of names, and where there is none
+        monkeypatch.setattr(pair_module, "exchange", swap)
+        save_pair(pair, networks, {"networks": ARGUMENTS, "step": step})
+        assert read_pair_json(pair)["step"] == step
+        assert (pair / "README.md").read_text() == "a card"
+        assert names(pair.parent) == ["pair"]
 
 
 def test_a_weight_that_is_not_finite_never_reaches_a_pair(tmp_path, networks):
-    broken = generator(**Config(**TINY).generator_arguments)
-    weights = broken.get_weights()
-    weights[0][0, 0, 0, 0] = np.inf
-    broken.set_weights(weights)
-    with pytest.raises(BadPair, match="not finite"):
-        save_pair(tmp_path / "pair", {**networks, "frost": broken}, {"networks": Config(**TINY).generator_arguments})
-    assert not (tmp_path / "pair").exists()
+    for value in (np.inf, np.nan, 1e6):  # the last is too large for half precision
+        broken = generator(**ARGUMENTS)
+        weights = broken.get_weights()
+        weights[0][0, 0, 0, 0] = value
+        broken.set_weights(weights)
+        with pytest.raises(BadPair, match="not finite"):
+            save_pair(tmp_path / "pair", {**networks, "frost": broken}, {"networks": ARGUMENTS})
+        assert names(tmp_path) == []
 
 
-def first(arrays):
-    return sorted(arrays)[0]
+def test_the_weights_of_every_kind_of_generator_are_known_without_building_it():
+    for residual, upsampling, separable in itertools.product(CHOICES["residual"], CHOICES["upsampling"], (False, True)):
+        arguments = {"filters": 2, "blocks": 2, "residual": residual, "upsampling": upsampling, "separable": separable,
+                     "norm_before_tanh": upsampling == "transposed"}
+        built = {key: tuple(variable.shape) for key, variable in pair_variables(generator(**arguments))}
+        assert list(built.items()) == list(weight_shapes(arguments).items()), arguments
 
 
-@pytest.mark.parametrize("change,says", [
-    (lambda a: {**a, "extra": np.zeros(1, np.float16)}, "does not hold the weights"),
-    (lambda a: {k: v for k, v in a.items() if k != first(a)}, "does not hold the weights"),
-    (lambda a: {**a, first(a): a[first(a)].astype(np.float32)}, "F32"),
-    (lambda a: {**a, first(a): np.zeros((1, 1), np.float16)}, "not F16"),
-    (lambda a: {**a, first(a): np.full_like(a[first(a)], np.nan)}, "not finite"),
+def test_the_presets_may_be_published_and_far_larger_ones_may_not():
+    for name in ("r2f", "lite", "paper", "seed"):
+        checked_arguments({"networks": preset(name).generator_arguments})
+    for change in ({"filters": 128, "blocks": 16, "residual": "concat"}, {"filters": 100_000}, {"blocks": True}, {"extra": 1},
+                   {"filters": 1, "blocks": 100_000}, {"residual": "lambda"}, {"filters": 10 ** 4000}):
+        with pytest.raises(BadPair, match="pair.json") as refusal:
+            checked_arguments({"networks": {**ARGUMENTS, **change}})
+        assert len(str(refusal.value)) < 400
+
+
+@pytest.mark.skipif(not Path("/proc/self/clear_refs").exists(), reason="measures memory as Linux tells it")
+def test_every_hostile_pair_is_refused_with_one_sentence_before_memory_is_taken(pair, tmp_path):
+    """In a process of its own, which measures the peak of its own memory."""
+    folders = hostile_pairs.make_all(pair, tmp_path / "corpus")
+    result = subprocess.run([sys.executable, hostile_pairs.__file__, pair], input=json.dumps(folders), text=True, timeout=120,
+                            capture_output=True, env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])})
+    assert result.returncode == 0, result.stderr
+    report = json.loads(result.stdout)
+    print(f"\n{len(report['refused'])} of {report['folders']} hostile pairs refused with one sentence, "
+          f"at most {report['extra_megabytes']} MB for one, the slowest in {report['slowest_seconds']} s")
+    assert 90 < report["megabytes_of_100"] < 110  # the measurement works
+    assert report["wrong"] == {} and not report["keras"]
+    assert report["folders"] == len(report["refused"]) >= 40
+    assert report["extra_megabytes"] < 50
+    assert report["slowest_seconds"] < 5
+    for name, sentence in report["refused"].items():
+        assert sentence.endswith(".") and "\n" not in sentence and len(sentence) < 500 + 2 * len(str(tmp_path)), (name, sentence)
+
+
+@pytest.mark.parametrize("name,says", [
+    ("no pair.json", "is not a pair: it has no pair.json"),
+    ("the folder is a link", "is a link; name the folder itself"),
+    ("weights are a link", "is a link"),
+    ("weights missing", "is missing, so the pair is not whole"),
+    ("a byte changed", "is damaged: its SHA-256"),
+    ("cut short", "is damaged: it has"),
+    ("an extra key", "does not hold the weights"),
+    ("a key missing", "does not hold the weights"),
+    ("another dtype", "F32"),
+    ("another shape", "not F16"),
+    ("a weight that is not a number", "not finite"),
+    ("a path in a name", "bloom.safetensors and frost.safetensors, and no others"),
+    ("format of the future", "has format 99; this version reads format 1"),
+    ("nested deeply", "nested too deeply"),
+    ("the header's length is a lie", "its header can't have"),
+    ("overlapping offsets", "does not begin where another ends"),
 ])
-def test_a_hostile_pair_is_refused_with_one_sentence(pair, change, says):
-    rewritten(pair, change)
+def test_the_sentence_says_what_is_wrong(pair, tmp_path, name, says):
     with pytest.raises(BadPair, match=says):
-        load_pair(pair)
+        load_pair(hostile_pairs.make(name, pair, tmp_path / "hostile"))
 
 
-def edit(pair, **values):
-    info = json.loads((pair / "pair.json").read_text())
-    (pair / "pair.json").write_text(json.dumps({**info, **values}))
+def test_the_bytes_that_are_used_are_the_bytes_that_were_checked(pair, monkeypatch):
+    """Someone swaps the file between the digest and the reading: there is no between."""
+    other = bytes(reversed((pair / "bloom.safetensors").read_bytes()))
+    sha256 = pair_module.hashlib.sha256
+
+    def swap_after(content):
+        (pair / "bloom.safetensors").write_bytes(other)
+        return sha256(content)
+
+    expected, _ = read_pair(pair)
+    monkeypatch.setattr(pair_module.hashlib, "sha256", swap_after)
+    arrays, _ = read_pair(pair)
+    assert (pair / "bloom.safetensors").read_bytes() == other
+    assert all(np.array_equal(arrays["bloom"][key], expected["bloom"][key]) for key in expected["bloom"])
 
 
-def test_absurd_or_unknown_descriptions_of_a_pair_are_refused(pair):
-    arguments = Config(**TINY).generator_arguments
-    wide = {**arguments, "filters": 128, "blocks": 16, "residual": "concat"}
-    for networks in (wide, {**arguments, "filters": 100_000}, {**arguments, "blocks": True}, {**arguments, "extra": 1}, {}, [1]):
-        edit(pair, networks=networks)
-        with pytest.raises(BadPair, match="pair.json"):
-            load_pair(pair)
-    edit(pair, format=99)
-    with pytest.raises(BadPair, match="format 99"):
-        load_pair(pair)
+@pytest.mark.parametrize("swap", [exchange, lambda a, b: False], ids=["exchange of names", "two renames"])
+def test_whoever_reads_while_a_pair_is_replaced_gets_a_whole_one(pair, networks, monkeypatch, swap):
+    """`step` and a weight are written together; a reader that saw two pairs mixed would see them differ."""
+    monkeypatch.setattr(pair_module, "exchange", swap)
+    arrays = {name: {key: np.zeros(v.shape) for key, v in pair_variables(networks[name])} for name in NETWORKS}
+    key, done, reads, failures = next(iter(arrays["bloom"])), threading.Event(), [0], []
 
+    def write(step):
+        for name in NETWORKS:
+            arrays[name][key][...] = step % 1000
+        write_pair(pair, arrays, {"networks": ARGUMENTS, "step": step})
 
-def test_a_damaged_missing_or_linked_file_of_a_pair_is_refused(pair, tmp_path):
-    path = pair / "frost.safetensors"
-    content = path.read_bytes()
-    path.write_bytes(content[:-1])
-    with pytest.raises(BadPair, match="damaged"):
-        load_pair(pair)
-    path.unlink()
-    with pytest.raises(BadPair, match="missing"):
-        load_pair(pair)
-    (tmp_path / "elsewhere").write_bytes(content)
-    os.symlink(tmp_path / "elsewhere", path)
-    with pytest.raises(BadPair, match="link"):
-        load_pair(pair)
-    with pytest.raises(BadPair, match="no pair.json"):
-        load_pair(tmp_path)
+    def read():
+        while not done.is_set():
+            try:
+                found, info = read_pair(pair)
+                if {float(found[name][key].flat[0]) for name in NETWORKS} != {info["step"] % 1000}:
+                    failures.append("mixed")
+            except BadPair as error:
+                failures.append(str(error))
+            reads[0] += 1
+
+    write(0)
+    readers = [threading.Thread(target=read) for _ in range(2)]
+    for reader in readers:
+        reader.start()
+    for step in range(1, 100):
+        write(step)
+    done.set()
+    for reader in readers:
+        reader.join()
+    print(f"\n{len(failures)} of {reads[0]} reads failed while the pair was replaced 99 times")
+    assert not failures and reads[0] > 100
