@@ -12,6 +12,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 LOCK_SECONDS = 0.5  # a trainer tries that long: whoever asks whether one is running holds the lock for an instant
+HANDED_OVER = "R2F_LOCK"  # environment variable: the file descriptor of a lock that whoever started this process has taken for it
+WHOLE_BYTES = 500_000  # metrics up to that size are read whole when points are asked for
+LINE_BYTES = 1_000  # a generous guess of a line of train.log
 
 
 class RunBusy(RuntimeError):
@@ -32,28 +35,59 @@ class Run:
     pair = property(lambda self: self.path / "pair")
     lock = property(lambda self: self.path / "lock")
     stop = property(lambda self: self.path / "stop")
+    log_file = property(lambda self: self.path / "train.log")
 
     def sample(self, step: int) -> Path:
         return self.samples / f"step_{step:08d}.png"
 
     @contextmanager
     def locked(self):
-        """Hold the run for this process: the kernel frees it when the process ends, however it ends. Raises RunBusy."""
-        self.path.mkdir(parents=True, exist_ok=True)
-        handle, deadline = os.open(self.lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644), time.monotonic() + LOCK_SECONDS
+        """Hold the run for this process: the kernel frees it when the process ends, however it ends. Raises RunBusy.
+
+        Where whoever started this process took the lock for it, that one is held.
+        """
+        handle = self.handed_over()
+        if handle is None:
+            handle = self.take()
         try:
-            while not try_lock(handle, fcntl.LOCK_EX):
-                if time.monotonic() > deadline:
-                    raise RunBusy(f"Another training is running in {self.path}; stop it first, or choose another --run.")
-                time.sleep(0.02)
             yield
         finally:
             os.close(handle)
 
+    def take(self) -> int:
+        """The run's lock, held as long as the returned file descriptor is open here or in a process that inherited it.
+
+        A stop request from before is dropped: it was meant for another training. Raises RunBusy.
+        """
+        deadline = time.monotonic() + LOCK_SECONDS
+        while True:
+            self.path.mkdir(parents=True, exist_ok=True)
+            handle = os.open(self.lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+            try:
+                if try_lock(handle, fcntl.LOCK_EX) and same_file(handle, self.lock):  # else the run was deleted meanwhile
+                    self.stop.unlink(missing_ok=True)
+                    return handle
+            except BaseException:
+                os.close(handle)
+                raise
+            os.close(handle)
+            if time.monotonic() > deadline:
+                raise RunBusy(f"Another training is running in {self.path}; stop it first, or choose another run directory.")
+            time.sleep(0.02)
+
+    def handed_over(self) -> int | None:
+        """The file descriptor under which this process inherited the run's lock, or None; it can be asked for once."""
+        text = os.environ.get(HANDED_OVER, "")
+        if not text.isdecimal() or not same_file(int(text), self.lock) or not try_lock(int(text), fcntl.LOCK_EX):
+            return None
+        del os.environ[HANDED_OVER]
+        os.set_inheritable(int(text), False)
+        return int(text)
+
     def is_running(self) -> bool:
         try:
             handle = os.open(self.lock, os.O_RDONLY | os.O_CLOEXEC)
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):
             return False
         try:
             return not try_lock(handle, fcntl.LOCK_SH)
@@ -65,11 +99,8 @@ class Run:
         write_json(self.status_file, {**values, "heartbeat": time.time()})
 
     def read_status(self) -> dict:
-        """What status.json says, or {} before there is one."""
-        try:
-            return json.loads(self.status_file.read_text())
-        except FileNotFoundError:
-            return {}
+        """What status.json says, or {} where there is none that can be read."""
+        return read_json(self.status_file)
 
     def append_metrics(self, **values) -> None:
         """One more line of metrics.jsonl. A line torn by a crash is closed first, so that it can't swallow this one."""
@@ -80,17 +111,72 @@ class Run:
                     file.write(b"\n")
             file.write(json.dumps(values).encode() + b"\n")
 
-    def read_metrics(self) -> list[dict]:
-        """Every whole line of metrics.jsonl; where a resumed training wrote a step again, the later line counts."""
-        lines = {}
-        if self.metrics_file.exists():
-            for line in self.metrics_file.read_bytes().splitlines():
-                try:
-                    values = json.loads(line)
-                    lines[values["step"]] = values
-                except (ValueError, TypeError, KeyError):
-                    continue  # a line torn by a crash
-        return [lines[step] for step in sorted(lines)]
+    def read_metrics(self, points: int | None = None) -> list[dict]:
+        """Every whole line of metrics.jsonl by step; of what a resumed training went through again, only the later lines count.
+
+        With `points`, about that many lines evenly spread, the first and the last among them, in a time that does not grow with
+        the file. Where a large file has a stretch trained twice, a point just before the repetition may be of the first time.
+        """
+        try:
+            with open(self.metrics_file, "rb") as file:
+                size = os.fstat(file.fileno()).st_size
+                whole = points is None or size <= WHOLE_BYTES
+                lines = file.read(size).splitlines() if whole else spread_lines(file, size, points)
+        except FileNotFoundError:
+            return []
+        kept, before = [], float("inf")
+        for line in reversed(lines):  # from the end: a step that a later line has reached already is superseded
+            try:
+                values = json.loads(line)
+                step = values["step"]
+                if step < before:
+                    kept.append(values)
+                    before = step
+            except (ValueError, TypeError, KeyError):
+                continue  # a line torn by a crash
+        return kept[::-1]
+
+    def log_tail(self, lines: int = 50) -> list[str]:
+        """The last lines of train.log; of a line that was overwritten on a terminal (a progress bar), what stood there last."""
+        try:
+            with open(self.log_file, "rb") as file:
+                size = os.fstat(file.fileno()).st_size
+                file.seek(max(0, size - lines * LINE_BYTES))
+                text = file.read(lines * LINE_BYTES).decode(errors="replace")
+        except FileNotFoundError:
+            return []
+        return [line.rstrip("\r").rpartition("\r")[2] for line in text.rstrip("\n").split("\n")][-lines:] if text else []
+
+
+def spread_lines(file, size: int, points: int) -> list[bytes]:
+    """About `points` whole lines of the first `size` bytes of an open file, evenly spread, in their order."""
+    lines = {}
+    for place in range(points - 1):
+        offset = place * size // (points - 1)
+        file.seek(max(0, offset - 1))
+        if offset:
+            file.readline()  # the rest of the line before
+        start = file.tell()
+        lines[start] = file.readline()
+    file.seek(max(0, size - 16 * LINE_BYTES))
+    return [*lines.values(), *file.read(16 * LINE_BYTES).splitlines()[-2:]]  # two, because the last one may be torn
+
+
+def read_json(path: Path) -> dict:
+    """The object in a JSON file, or {} where there is none that can be read."""
+    try:
+        values = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return values if isinstance(values, dict) else {}
+
+
+def same_file(handle: int, path: Path) -> bool:
+    """Whether an open file is the one at that path now."""
+    try:
+        return os.path.samestat(os.fstat(handle), os.stat(path))
+    except OSError:
+        return False
 
 
 def try_lock(handle: int, kind: int) -> bool:

@@ -1,10 +1,12 @@
 import json
+import os
 import subprocess
 import sys
+import time
 
 import pytest
 
-from r2f.run import Run, RunBusy
+from r2f.run import HANDED_OVER, Run, RunBusy
 
 
 @pytest.fixture
@@ -51,3 +53,104 @@ def test_metrics_survive_a_torn_last_line_and_a_step_written_again(run):
     run.append_metrics(step=2, loss=1.5)
     assert run.read_metrics() == [{"step": 1, "loss": 3.0}, {"step": 2, "loss": 1.5}]
     assert json.loads(run.metrics_file.read_text().splitlines()[-1]) == {"step": 2, "loss": 1.5}
+
+
+def test_a_lock_is_handed_over_to_a_process_without_an_instant_in_which_it_is_free(run):
+    code = ("import os, sys, time; from pathlib import Path; from r2f.run import HANDED_OVER, Run\n"
+            "with Run(Path(sys.argv[1])).locked(): print(HANDED_OVER in os.environ, flush=True); sys.stdin.read()")
+    lock = run.take()
+    heir = subprocess.Popen([sys.executable, "-c", code, run.path], pass_fds=(lock,), env={**os.environ, HANDED_OVER: str(lock)},
+                            stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    os.close(lock)
+    assert run.is_running()
+    assert heir.stdout.readline() == b"False\n"
+    with pytest.raises(RunBusy), run.locked():
+        pass
+    heir.communicate()
+    assert not run.is_running()
+
+
+@pytest.mark.parametrize("value", ["0", "999999", "-1", "lock", ""])
+def test_a_handed_over_lock_that_is_none_is_not_believed(run, value, monkeypatch):
+    monkeypatch.setenv(HANDED_OVER, value)
+    with run.locked(), pytest.raises(RunBusy):
+        run.take()
+
+
+def test_a_lock_on_a_deleted_run_is_no_lock(run):
+    """Whoever opened the lock file just before the run was deleted must not hold what is not there any more."""
+    with run.locked():
+        os.rename(run.path, run.path.with_name("gone"))
+        with run.locked():
+            assert run.is_running()
+
+
+def test_a_stop_request_from_before_is_not_for_the_next_training(run):
+    run.stop.touch()
+    with run.locked():
+        assert not run.stop.exists()
+
+
+@pytest.mark.parametrize("content", ["", "{", "[1]", "null", "7"])
+def test_a_damaged_status_reads_as_none(run, content):
+    run.status_file.write_text(content)
+    assert run.read_status() == {}
+
+
+def long_metrics(run, lines):
+    """What a training of so many lines leaves, about 400 bytes each; it was killed once and resumed from 1,000 steps before."""
+    losses = ", ".join(f'"loss_of_a_long_name_{number}": 0.1234567890123456{number}' for number in range(7))
+    with open(run.metrics_file, "w") as file:
+        steps = [*range(1, lines // 2), *range(lines // 2 - 1000, lines - 1000 + 1)]
+        for place, step in enumerate(steps):
+            file.write(f'{{"step": {step}, "place": {place}, {losses}}}\n')
+            if place == lines // 2 - 2:
+                file.write('{"step": 5, "pla\n')
+        file.write('{"step": 99999999, "lo')
+
+
+@pytest.mark.parametrize("lines", [4_000, 200_000])
+def test_points_of_long_metrics_are_true_evenly_spread_and_quick(run, lines):
+    long_metrics(run, lines)
+    began = time.process_time()
+    points = run.read_metrics(points=500)
+    milliseconds = 1000 * (time.process_time() - began)
+    print(f"{lines} lines, {run.metrics_file.stat().st_size / 1e6:.1f} MB: {len(points)} points in {milliseconds:.1f} ms of "
+          "processor time")
+    steps = [each["step"] for each in points]
+    assert 350 <= len(points) <= 502  # those of the abandoned stretch fall away
+    assert steps == sorted(set(steps)) and (steps[0], steps[-1]) == (1, lines - 1000)
+    assert max(later - earlier for earlier, later in zip(steps, steps[1:], strict=False)) <= max(1200, lines // 250)
+    again = lines // 2 - 1000  # the first step of the resumption, which stands at this place:
+    outdated = [each for each in points if each["step"] >= again and each["place"] < lines // 2 - 1]
+    assert len(outdated) <= 1
+    if lines == 4000:
+        whole = run.read_metrics()
+        assert [each["step"] for each in whole] == list(range(1, lines - 1000 + 1))
+        assert [each["place"] for each in whole[again - 1:]] == list(range(lines // 2 - 1, lines))
+    assert milliseconds < 50
+
+
+def test_few_metrics_are_read_whole_when_points_are_asked_for(run):
+    for step in range(1, 1001):
+        run.append_metrics(step=step, loss=1 / step)
+    assert run.read_metrics(points=10) == run.read_metrics()
+    assert Run(run.path / "nowhere").read_metrics(points=10) == []
+
+
+def test_what_an_abandoned_stretch_said_does_not_outlive_the_resumption(run):
+    for step, loss in ((1, 5.0), (2, 4.0), (3, 3.0), (2, 4.5)):
+        run.append_metrics(step=step, loss=loss)
+    assert [(each["step"], each["loss"]) for each in run.read_metrics()] == [(1, 5.0), (2, 4.5)]
+
+
+def test_the_tail_of_a_log_is_lines_for_a_person(run):
+    assert run.log_tail() == []
+    run.log_file.write_bytes(b"first\n" + b"  0%\r 50%\r100%\r\n" + b"caf\xe9\n\nlast, unfinished")
+    assert run.log_tail() == ["first", "100%", "caf\ufffd", "", "last, unfinished"]
+    assert run.log_tail(2) == ["", "last, unfinished"]
+    with open(run.log_file, "ab") as file:
+        file.write(b"x" * 3_000_000 + b"\n" + b"end\n")
+    began = time.process_time()
+    assert run.log_tail(200)[-1] == "end"
+    assert time.process_time() - began < 0.05

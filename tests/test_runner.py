@@ -1,0 +1,469 @@
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+from r2f import keeper, runner
+from r2f.run import Run, RunBusy
+from r2f.runner import NoRun, StartFailed, start, status, stop
+from tests.standin import COMMAND
+from tests.tiny import TINY
+
+LINUX = pytest.mark.skipif(not hasattr(os, "pidfd_open"), reason="without process descriptors nothing is signalled")
+NO_PICTURES = {"steps": 100_000}  # the stand-in needs none
+PAGE = """
+import sys
+from r2f import runner
+runner.start(sys.argv[1], {"steps": 100_000}, command=tuple(sys.argv[2:]))
+print("started", flush=True)
+sys.stdin.read()
+"""
+
+
+@pytest.fixture
+def root(tmp_path):
+    """A folder for runs; whatever still trains in it at the end is ended."""
+    folder = tmp_path / "runs"
+    folder.mkdir()
+    yield folder
+    for each in runner.runs(folder):
+        if each.running:
+            assert stop(each.run, 0.5) != "still running"
+
+
+def begin(path, options=NO_PICTURES, **arguments) -> Run:
+    return start(path, options, command=COMMAND, **arguments)
+
+
+def until(condition, seconds=30.0):
+    """Wait for a condition; returns the seconds it took."""
+    began = time.monotonic()
+    while not condition():
+        assert time.monotonic() - began < seconds, "waited in vain"
+        time.sleep(0.01)
+    return time.monotonic() - began
+
+
+def training(run: Run, step: int = 1):
+    until(lambda: status(run).state == "training" and status(run).step >= step)
+    return status(run)
+
+
+def open_page(run_path) -> subprocess.Popen:
+    """Another process that starts a training and then does nothing, as a page does."""
+    page = subprocess.Popen([sys.executable, "-c", PAGE, run_path, *COMMAND], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    assert page.stdout.readline() == b"started\n"
+    return page
+
+
+def processes(word: str) -> dict[int, list[str]]:
+    """State, parent and session by pid of every process whose command line has that word."""
+    found = {}
+    for path in Path("/proc").glob("[0-9]*"):
+        try:
+            if word.encode() in (path / "cmdline").read_bytes():
+                found[int(path.name)] = path.joinpath("stat").read_text().rpartition(")")[2].split()
+        except OSError:
+            continue
+    return found
+
+
+def zombies(parent: int) -> list[int]:
+    """Ended children that the process has not reaped."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*"):
+        try:
+            state, ppid = path.joinpath("stat").read_text().rpartition(")")[2].split()[:2]
+        except OSError:
+            continue
+        if state == "Z" and int(ppid) == parent:
+            found.append(int(path.name))
+    return found
+
+
+def test_a_training_is_started_watched_stopped_resumed_and_finishes(root):
+    run = begin(root / "a", wait_seconds=30)
+    now = training(run, step=5)
+    assert (now.total_steps, now.device, now.reason, now.last_checkpoint) == (100_000, "stand-in", None, None)
+    assert now.pairs_per_second and now.eta_seconds and now.heartbeat_age_seconds < 30
+    assert stop(run, 30) == "stopped"
+    now = status(run)
+    assert (now.state, now.reason, now.exit_code, now.running, now.resumable) == ("stopped", "stopped on request", 0, False, True)
+    assert now.last_checkpoint == now.step
+    assert f"stopped at step {now.step} of 100000, last checkpoint {now.step}" in now.sentence
+    begin(run.path, {"steps": now.step + 3}, resume=True)
+    until(lambda: status(run).state == "finished")
+    assert (status(run).step, status(run).reason, status(run).resumable) == (now.step + 3, "finished", False)
+    assert len((run.path / "held").read_text().split()) == 2
+    assert stop(run) == "not running" and not runner.ask_to_stop(run)
+
+
+def test_a_real_training_goes_through_start_stop_resume_and_finish(root, drawn_folder):
+    run = start(root / "real", {**TINY, "data": str(drawn_folder), "steps": 4000}, wait_seconds=300)
+    until(lambda: status(run).state == "training" and status(run).step >= 2, 300)
+    assert status(run).running and run.read_metrics()
+    assert stop(run, 120) == "stopped"
+    now = status(run)
+    assert (now.state, now.exit_code, now.last_checkpoint) == ("stopped", 0, now.step)
+    start(run.path, {"steps": now.step + 4}, resume=True)
+    until(lambda: not status(run).running, 300)
+    after = status(run)
+    assert (after.state, after.step, after.last_checkpoint) == ("finished", now.step + 4, now.step + 4)
+    log = run.log_file.read_text()
+    print(f"stopped at step {now.step}, resumed, finished at step {after.step}; train.log has {len(log.splitlines())} lines")
+    assert f"resuming from step {now.step}" in log and log.count("ended: exit code 0") == 2
+
+
+def test_settings_that_cannot_be_are_refused_at_once_with_the_trainers_sentence_and_leave_nothing(root):
+    for options, sentence in (({"image_size": 30}, "image_size is 30; it must be a multiple of 4"),
+                              ({"steps": "many"}, "argument --steps: invalid int value: 'many'"),
+                              ({"preset": "grand"}, "grand"),
+                              ({"colour": 3}, "There is no setting colour."),
+                              (["--filters=0"], "filters is 0; it must be at least 1.")):
+        with pytest.raises(StartFailed, match=sentence.replace("(", ".").replace(")", ".")):
+            start(root / "bad", options)
+    with pytest.raises(StartFailed, match="There is no run in .* to resume"):
+        start(root / "bad", {}, resume=True)
+    assert list(root.iterdir()) == []
+    run = begin(root / "a", {"steps": 1})
+    until(lambda: status(run).state == "finished")
+    with pytest.raises(StartFailed, match="already holds a run; resume it"):
+        begin(root / "a")
+
+
+def test_what_the_trainer_says_before_it_fails_is_the_reason_of_the_end(root):
+    sentence = "/nowhere/trainA is no folder; flowers are read from there."
+    with pytest.raises(StartFailed) as error:
+        begin(root / "a", ["--x-fail", sentence], wait_seconds=30)
+    assert str(error.value) == sentence
+    now = status(Run(root / "a"))
+    assert (now.state, now.reason, now.exit_code) == ("failed", sentence, 2)
+    run = begin(root / "b", [], wait_seconds=0)
+    assert run.log_file.exists() and stop(run, 30) == "stopped"
+    with pytest.raises(StartFailed, match="could not be started: .*no-such-python"):
+        start(root / "c", {}, wait_seconds=30, command=("/no-such-python", "r2f.train"))
+
+
+def race(root: Path, count: int, before: str = "") -> list[list[str]]:
+    """Two pages start a training in the same directory at the same time, again and again: what each of them was told."""
+    code = f"""
+import sys, time
+from r2f import run, runner
+{before}
+for line in sys.stdin:
+    path, at = line.split()
+    time.sleep(max(0, float(at) - time.time()))
+    try:
+        runner.start(path, {{"steps": 100_000}}, command=tuple(sys.argv[1:]))
+        print("won", flush=True)
+    except run.RunBusy:
+        print("busy", flush=True)
+"""
+    pages = [subprocess.Popen([sys.executable, "-c", code, *COMMAND], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+             for _ in range(2)]
+    told = []
+    for number in range(count):
+        at = time.time() + (0.05 if number else 0.5)
+        for page in pages:
+            page.stdin.write(f"{root}/{number} {at}\n")
+            page.stdin.flush()
+        told.append(sorted(page.stdout.readline().strip() for page in pages))
+        run = Run(root / str(number))
+        training(run)
+        with pytest.raises(RunBusy, match="Another training is running"):
+            begin(run.path)
+        assert stop(run, 30) == "stopped"
+        assert len((run.path / "held").read_text().split()) == 1
+    for page in pages:
+        page.communicate()
+    return told
+
+
+def test_of_two_starts_at_the_same_time_exactly_one_runs(root):
+    """P5: 10 races of two pages."""
+    told = race(root, 10)
+    print(f"10 races of two starts: exactly one began in {told.count(['busy', 'won'])} of them")
+    assert told == [["busy", "won"]] * 10
+
+
+def test_the_race_shows_a_lock_that_does_not_lock(root):
+    """The negative control: pages that believe to hold every lock both begin."""
+    told = race(root, 2, "run.try_lock = lambda handle, kind: True")
+    print(f"2 races without a lock: both began in {told.count(['won', 'won'])} of them")
+    assert ["won", "won"] in told
+
+
+def cycles(root: Path, count: int) -> None:
+    """Start and stop; no process is left over, dead or alive."""
+    for cycle in range(count):
+        run = begin(root / str(cycle))
+        training(run)
+        assert stop(run, 30) == "stopped"
+        assert status(run).state == "stopped"
+        time.sleep(0.05 * (cycle % 3))
+    if Path("/proc").is_dir():
+        until(lambda: not zombies(os.getpid()) and not processes(str(root)))
+    until(lambda: not [thread for thread in threading.enumerate() if thread.name.startswith("keeper of")])
+    print(f"{count} cycles of start and stop: 0 zombies, 0 processes left")
+
+
+def test_starting_and_stopping_leaves_no_zombie(root):
+    cycles(root, 4)
+
+
+@pytest.mark.crash
+def test_starting_and_stopping_a_hundred_times_leaves_no_zombie(root):
+    """P5, the long form."""
+    cycles(root, 100)
+
+
+def test_a_killed_page_takes_no_training_with_it_and_the_next_page_finds_it(root):
+    page = open_page(root / "a")
+    run = Run(root / "a")
+    step = training(run).step
+    page.kill()
+    page.wait()
+    assert training(run, step + 5).running  # this process is the next page
+    with pytest.raises(RunBusy):
+        begin(run.path)
+    os.kill(status(run).pid, signal.SIGKILL)
+    seconds = until(lambda: status(run).state == "interrupted")
+    print(f"page killed, training goes on; trainer killed, known after {seconds:.2f} s")
+    assert seconds < 5
+
+
+def test_a_killed_trainer_is_interrupted_and_can_be_resumed_and_the_page_lives_on(root):
+    page = open_page(root / "a")
+    run = Run(root / "a")
+    now = training(run, 5)
+    (run.checkpoints / "step_00000004").mkdir(parents=True)
+    os.kill(now.pid, signal.SIGKILL)
+    seconds = until(lambda: status(run).state == "interrupted")
+    after = status(run)
+    print(f"trainer killed, known after {seconds:.2f} s: {after.sentence}")
+    assert seconds < 5 and after.step >= now.step and after.exit_code == -9
+    assert after.sentence.startswith(f"interrupted at step {after.step} of 100000, last checkpoint 4: killed by SIGKILL")
+    assert run.log_tail()[-1].endswith("ended: killed by SIGKILL; the system does that when memory runs out")
+    assert page.poll() is None
+    if Path("/proc").is_dir():
+        until(lambda: not zombies(page.pid))
+    page.communicate()
+    begin(run.path, {}, resume=True)
+    training(run, after.step + 1)
+
+
+@LINUX
+def test_a_killed_keeper_takes_nothing_with_it(root):
+    run = begin(root / "a")
+    step = training(run).step
+    keepers = [pid for pid in processes(str(run.path)) if pid != status(run).pid]
+    for pid in keepers:
+        os.kill(pid, signal.SIGKILL)
+    training(run, step + 5)
+    assert len(keepers) == 1 and not zombies(os.getpid())
+    os.kill(status(run).pid, signal.SIGKILL)
+    until(lambda: status(run).state == "interrupted")
+    assert status(run).reason == "its process is gone" and status(run).exit_code is None
+    begin(run.path, {}, resume=True)
+    training(run)
+    keepers = [pid for pid in processes(str(run.path)) if pid != status(run).pid]
+    os.kill(keepers[0], signal.SIGTERM)  # it passes that on
+    until(lambda: status(run).state == "stopped")
+    assert (status(run).reason, status(run).exit_code) == ("stopped by SIGTERM", 143)
+
+
+@LINUX
+def test_a_training_that_does_not_answer_is_terminated_then_killed(root, monkeypatch):
+    run = begin(root / "a", ["--x-deaf-to-requests"])
+    training(run)
+    assert runner.ask_to_stop(run)
+    assert status(run).state == "stopping"
+    assert stop(run, 0.3) == "terminated"
+    assert (status(run).state, status(run).reason, status(run).exit_code) == ("stopped", "stopped by SIGTERM", 143)
+    monkeypatch.setattr(runner, "AFTER_SIGTERM_SECONDS", 0.5)
+    run = begin(root / "b", ["--x-deaf"])
+    training(run)
+    assert stop(run, 0.3) == "killed"
+    assert (status(run).state, status(run).exit_code) == ("interrupted", -9)
+
+
+@LINUX
+def test_a_recycled_pid_is_never_signalled(root, monkeypatch):
+    """P6: another process has the pid that status.json names, in each way in which it can be another."""
+    monkeypatch.setattr(runner, "AFTER_SIGTERM_SECONDS", 0.2)
+    monkeypatch.setattr(runner, "AFTER_SIGKILL_SECONDS", 0.2)
+    monkeypatch.setattr(runner, "LAST_SECONDS", 0.2)
+    (root / "a").mkdir()
+    run, other = Run(root / "a"), Run(root / "other")
+    sleep = "import sys, time; time.sleep(600)"
+    bystanders = {
+        "another program": subprocess.Popen([sys.executable, "-c", sleep]),
+        "the trainer of another run": subprocess.Popen([*COMMAND, f"--run={other.path}"]),
+        "a program that reads this run's lock file": subprocess.Popen(
+            [sys.executable, "-c", f"file = open({str(run.lock)!r}, 'a'); " + sleep]),
+        "another trainer by its command line": subprocess.Popen([sys.executable, "-c", sleep, "r2f.train"]),
+    }
+    until(other.is_running)
+    with run.locked():  # somebody trains here, but not who status.json says
+        for pid in (*(each.pid for each in bystanders.values()), os.getpid(), 2**22 + 1, 1, 0, -1, True, "12", None):
+            run.write_status(state="training", step=3, pid=pid)
+            assert stop(run, 0.1) == "still running"
+            assert not runner.send(run, signal.SIGKILL)
+    free = next(iter(bystanders.values()))
+    run.write_status(state="training", step=3, pid=free.pid)
+    assert stop(run, 0.1) == "not running"
+    for what, process in bystanders.items():
+        assert process.poll() is None, what
+        process.kill()
+        process.wait()
+    print(f"{len(bystanders) + 8} pids that were not the training's: 0 signals sent")
+
+
+def test_where_processes_cannot_be_told_nothing_is_signalled(root, monkeypatch):
+    """As on macOS, which has no process descriptors."""
+    monkeypatch.delattr(os, "pidfd_open", raising=False)
+    monkeypatch.setattr(runner, "LAST_SECONDS", 0.2)
+    run = begin(root / "a", ["--x-deaf-to-requests"])
+    pid = training(run).pid
+    assert stop(run, 0.2) == "still running"
+    os.kill(pid, signal.SIGTERM)
+    until(lambda: status(run).state == "stopped")
+
+
+def test_a_token_of_the_page_reaches_neither_log_nor_files_nor_command_line_nor_environment(root, monkeypatch):
+    """P10."""
+    token = "hf_planted" + "A1b2C3" * 5
+    names = ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN", "GRADIO_AUTH", "AWS_SECRET_ACCESS_KEY", "NVIDIA_API_KEY", "TF_TOKEN",
+             "JAX_PASSWORD", "OAUTH_CLIENT_SECRET", "SPACE_ID", "DATABASE_URL", "GITHUB_PAT")
+    for name in names:
+        monkeypatch.setenv(name, token)
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "1")
+    monkeypatch.setenv("KERAS_BACKEND", "jax")
+    run = begin(root / "a", ["--x-environment"])
+    pid = training(run).pid
+    places = [path.read_bytes() for path in run.path.rglob("*") if path.is_file()]
+    if Path("/proc").is_dir():
+        for each in (pid, *processes(str(run.path))):
+            places += [Path(f"/proc/{each}/{file}").read_bytes() for file in ("cmdline", "environ")]
+    assert sum(token.encode() in place for place in places) == 0
+    passed_on = json.loads(next(line for line in run.log_tail() if line.startswith("{")))
+    assert (passed_on["CUDA_VISIBLE_DEVICES"], passed_on["KERAS_BACKEND"]) == ("1", "jax")
+    assert not set(names) & set(passed_on)
+    print(f"{len(names)} variables with a planted token: 0 hits in {len(places)} files, command lines and environments")
+
+
+def test_the_log_keeps_below_its_cap_and_its_newest_lines(root, monkeypatch):
+    run = begin(root / "a", ["--x-print=2000", "--steps=100"])  # 20 MB in all
+    largest = 0
+    while status(run).running:
+        largest = max(largest, run.log_file.stat().st_size)
+        time.sleep(0.02)
+    written = 100 * 2000 * 100
+    print(f"{written / 1e6:.0f} MB printed: train.log ends at {run.log_file.stat().st_size / 1e6:.1f} MB and was at most "
+          f"{largest / 1e6:.1f} MB; the cap is {keeper.LOG_BYTES / 1e6:.0f} MB and is looked after every {keeper.TICK_SECONDS} s")
+    assert status(run).state == "finished"
+    assert run.log_file.stat().st_size <= keeper.LOG_BYTES
+    assert largest < written / 2
+    tail = run.log_tail(3)
+    assert tail[0].startswith("line 1998 of step 100") and tail[1].startswith("line 1999 of step 100")
+    assert tail[2].endswith("ended: exit code 0")
+
+
+def test_trainings_of_one_device_run_one_after_the_other_in_the_order_they_were_queued(root, monkeypatch):
+    runs = []
+    for name in ("z", "y", "x"):
+        runs.append(begin(root / name))
+        if name == "z":
+            training(runs[0])
+    until(lambda: [each.state for each in runner.runs(root)] == ["queued", "queued", "training"])
+    monkeypatch.setattr(runner, "QUEUED_SECONDS", 0.5)
+    began = time.monotonic()
+    assert status(begin(root / "v", wait_seconds=60)).state == "queued" and time.monotonic() - began < 20
+    assert stop(Run(root / "v"), 30) == "stopped"
+    runner.delete(root, "v")
+    assert [each.run.path.name for each in runner.runs(root)] == ["x", "y", "z"]
+    queued = status(runs[1])
+    assert queued.running and queued.pid is None and queued.sentence == "queued"
+    with pytest.raises(RunBusy):
+        begin(runs[1].path)
+    with pytest.raises(RunBusy):
+        runner.delete(root, "y")
+    last = begin(root / "w")
+    time.sleep(0.3)
+    assert stop(last, 30) == "stopped"  # it leaves the queue
+    assert (status(last).state, status(last).reason) == ("stopped", "stopped before it began")
+    assert not (last.path / "held").exists()
+    os.kill(training(runs[0]).pid, signal.SIGKILL)  # however it ends, the next one begins
+    training(runs[1])
+    assert [status(each).state for each in runs] == ["interrupted", "training", "queued"]
+    assert stop(runs[1], 30) == "stopped"
+    training(runs[2])
+
+
+def test_another_choice_of_devices_has_a_queue_of_its_own(root, monkeypatch):
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0")
+    first = begin(root / "a")
+    training(first)
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "1")
+    training(begin(root / "b"))
+    assert status(first).state == "training"
+
+
+@pytest.mark.parametrize("content", [None, "", "{", '{"state": "tra', "[]", "null", "\udcff",
+                                     '{"state": 7, "step": "x", "pid": {}}',
+                                     '{"state": "training", "step": NaN, "heartbeat": 1e400, "total_steps": true}'])
+def test_a_damaged_or_missing_status_is_survived(root, content):
+    run = Run(root / "a")
+    (run.checkpoints / "step_00000120").mkdir(parents=True)
+    (run.checkpoints / ".step_00000130.tmp").mkdir()
+    run.config.write_text('{"steps": 500}')
+    run.lock.touch()
+    if content is not None:
+        run.status_file.write_bytes(content.encode(errors="surrogateescape"))
+    now, = runner.runs(root)
+    assert (now.state, now.step, now.total_steps, now.last_checkpoint) == ("interrupted", 120, 500, 120)
+    assert now.sentence == "interrupted at step 120 of 500, last checkpoint 120: its process is gone"
+    with run.locked():
+        assert status(run).state == "training"
+        run.stop.touch()
+        assert status(run).state == "stopping"
+
+
+def test_junk_beside_the_runs_is_left_out(root, tmp_path):
+    run = begin(root / "a", {"steps": 1})
+    until(lambda: status(run).state == "finished")
+    (root / "file").write_text("no run")
+    (root / "empty").mkdir()
+    (root / "pictures").mkdir()
+    (root / "pictures" / "config.json").write_text("{}")
+    (root / "link").symlink_to(run.path)
+    (root / "dangling").symlink_to(tmp_path / "nowhere")
+    (root / ".hidden").symlink_to(run.path)
+    assert [each.run.path.name for each in runner.runs(root)] == ["a"]
+    assert runner.runs(root / "nowhere") == [] and runner.runs(root / "file") == []
+    for name in ("file", "empty", "pictures", "link", "dangling", ".hidden", "nowhere",
+                 "..", ".", "", "a/..", "../runs/a", str(run.path), "a\n"):
+        with pytest.raises(NoRun):
+            runner.delete(root, name)
+    assert run.status_file.exists() and (root / "pictures" / "config.json").exists()
+
+
+def test_only_a_run_that_is_not_running_is_deleted_and_what_it_links_to_stays(root, tmp_path):
+    (tmp_path / "precious").mkdir()
+    (tmp_path / "precious" / "picture.png").touch()
+    run = begin(root / "a")
+    training(run)
+    with pytest.raises(RunBusy):
+        runner.delete(root, "a")
+    assert stop(run, 30) == "stopped"
+    run.samples.symlink_to(tmp_path / "precious")
+    runner.delete(root, "a")
+    assert [path.name for path in root.iterdir()] == [keeper.device_lock_name()]
+    assert (tmp_path / "precious" / "picture.png").exists()
+    training(begin(root / "a"))  # the name is free again
