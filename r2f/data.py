@@ -2,10 +2,15 @@
 
 Everything that is drawn by chance is a function of (seed, step), so a resumed training sees exactly what an uninterrupted one
 would have. Pictures are decoded once, before the first step; a bad file is named and left out then, never at hour five.
+
+`python -m r2f.data check` says what is wrong with pictures, `prepare` makes a data set of two folders.
 """
 
+import argparse
 import logging
 import os
+import sys
+import tempfile
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,13 +19,14 @@ import numpy as np
 from PIL import Image
 from tqdm import tqdm
 
-from r2f import drawn
+from r2f import dataset, doctor, drawn, source
 from r2f.config import Config
-from r2f.images import UnreadablePicture, list_pictures, read_picture, short_side_resize, to_float
+from r2f.images import UnreadablePicture, list_pictures, read_picture, short_side_resize, to_float, write_picture
 
 log = logging.getLogger("r2f")
 
 RIME, FLOWER = 0, 1  # the streams of chance of the two domains
+SHEETS = (".png", ".jpg", ".jpeg", ".webp")  # what a contact sheet can be
 DRAWN_TRAIN, DRAWN_TEST = 200, 24  # pictures of each domain in the embedded data set
 
 
@@ -147,3 +153,82 @@ def centre_crop(picture: np.ndarray, side: int) -> np.ndarray:
     square = min(picture.shape[:2])
     top, left = (picture.shape[0] - square) // 2, (picture.shape[1] - square) // 2
     return short_side_resize(picture[top:top + square, left:left + square], side)
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """`python -m r2f.data`: 0 if all is well, 1 if `check` found something to mend, 2 if it can't be done, 130 after Ctrl-C."""
+    parser = argparse.ArgumentParser(prog="python -m r2f.data", description="Look at pictures to learn from, and prepare them.")
+    commands = parser.add_subparsers(dest="command", required=True)
+    check = commands.add_parser("check", help="say what is wrong with pictures; exit code 1 if something is")
+    check.add_argument("sources", nargs="+", metavar="DIR_OR_ZIP",
+                       help="a folder or zip of pictures, or of a data set with trainA (flowers) and trainB (rime)")
+    check.add_argument("--json", action="store_true", help="print JSON, with every list in full")
+    prepare = commands.add_parser("prepare", help="leave out duplicates, hold out test pictures, write a data set")
+    prepare.add_argument("--rime", required=True, metavar="DIR_OR_ZIP",
+                         help="rime photos; of a folder or zip with several folders, the one named rime")
+    prepare.add_argument("--flowers", required=True, metavar="DIR_OR_ZIP",
+                         help="flower paintings; of several folders, the one named flower-painting, flowers or flower")
+    prepare.add_argument("-o", "--output", required=True, type=Path, metavar="OUT", help="folder of the data set, made here")
+    prepare.add_argument("--test", type=int, metavar="N",
+                         help=f"pictures of each domain to hold out (default {dataset.TEST}, but at most a sixth)")
+    prepare.add_argument("--seed", type=int, default=0, help="another seed holds out other pictures (default 0)")
+    prepare.add_argument("--min-side", type=int, default=0, metavar="PIXELS",
+                         help="leave out pictures with a shorter short side (default 0: none)")
+    for each in (check, prepare):
+        each.add_argument("--image-size", type=int, default=Config.image_size, metavar="PIXELS",
+                          help=f"side of the crops it is for, which says what is too small (default {Config.image_size})")
+        each.add_argument("--sheet", type=Path, metavar="FILE", help=f"also write a contact sheet: {', '.join(SHEETS)}")
+    options = parser.parse_args(arguments)
+    if options.sheet and (options.sheet.suffix.lower() not in SHEETS or not options.sheet.absolute().parent.is_dir()):
+        parser.error(f"--sheet is {options.sheet}; it must be one of {', '.join(SHEETS)}, in a folder that is there")
+    try:
+        with tempfile.TemporaryDirectory(prefix="r2f-") as folder, tqdm(desc="looking", unit="picture", disable=None) as bar:
+            return {"check": _check, "prepare": _prepare}[options.command](options, Path(folder), progress_to(bar))
+    except (source.BadSource, dataset.NotOurs, OSError, ValueError) as error:
+        print(error, file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        return 130
+
+
+def progress_to(bar: tqdm):
+    """The doctor's `progress(done, total)`, shown on a bar."""
+    def progress(done: int, total: int) -> None:
+        bar.total = total
+        bar.update(done - bar.n)
+        if done == total:
+            bar.close()
+    return progress
+
+
+def _check(options, unpacked: Path, progress) -> int:
+    report = doctor.examine(source.together(options.sources, unpacked), options.image_size, progress)
+    changed = dataset.differences(options.sources[0], report) if len(options.sources) == 1 else []
+    print(report.to_json() if options.json else doctor.to_text(report), end="")
+    print("".join(f"{each}\n" for each in changed[:10]), end="", file=sys.stderr)
+    if options.sheet:
+        write_picture(doctor.contact_sheet(report), options.sheet)
+    return 0 if report.healthy and not changed else 1
+
+
+def _prepare(options, unpacked: Path, progress) -> int:
+    rime, flowers = (source.find(place, unpacked, domain)[0]
+                     for place, domain in ((options.rime, "rime"), (options.flowers, "flower")))
+    earlier = dataset.read_info(options.output)
+    info, report = dataset.prepare(rime, flowers, options.output, options.test, options.seed, options.image_size,
+                                   options.min_side, progress)
+    print(doctor.to_text(report))
+    if options.sheet:
+        write_picture(doctor.contact_sheet(report), options.sheet)
+    if info == earlier:
+        print("The same data set is there already; nothing was changed.")
+    for note in info["notes"]:
+        print(note)
+    counts = ", ".join(f"{name} {count:,}" for name, count in info["counts"].items())
+    print(f"{options.output}: {counts}; {len(info['left_out']):,} left out, each with its reason in dataset.json.\n"
+          f"Learn from it: python -m r2f.train --data {options.output} --run runs/mine")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,5 +1,8 @@
+import json
+
 import numpy as np
 import pytest
+from test_doctor import folder, scene
 from tiny import TINY
 
 from r2f import data
@@ -107,3 +110,45 @@ def test_drawn_pictures_can_be_added_to_each_domain_and_are_drawn_once(drawn_fol
     before = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*.png")}
     data.load_pictures(chosen)
     assert len(before) == 4 and {path: path.stat().st_mtime_ns for path in before} == before
+
+
+@pytest.fixture
+def sources(tmp_path):
+    """Ten rime photos, one of them twice, and nine flower paintings in a folder among others."""
+    folder(tmp_path / "rime", {f"{seed}.png": scene(seed) for seed in range(10)} | {"copy.png": scene(3)})
+    folder(tmp_path / "art" / "flower-painting", {f"{seed}.png": scene(seed) for seed in range(20, 29)})
+    folder(tmp_path / "art" / "landscape", {"a.png": scene(50)})
+    return tmp_path
+
+
+def test_prepare_makes_what_a_training_reads(sources, capsys):
+    command = ["prepare", "--rime", str(sources / "rime"), "--flowers", str(sources / "art"), "-o", str(sources / "mine"),
+               "--test", "2", "--sheet", str(sources / "sheet.png")]
+    assert data.main(command) == 0
+    assert "trainA 7, trainB 8; 1 left out" in capsys.readouterr().out
+    pictures = data.load_pictures(settings(sources / "mine"))
+    assert [len(each) for each in (pictures.rime, pictures.flowers, pictures.rime_test, pictures.flowers_test)] == [8, 7, 2, 2]
+    assert min(data.read_picture(sources / "sheet.png").shape[:2]) > 200
+    assert data.main(command) == 0
+    assert "there already; nothing was changed" in capsys.readouterr().out
+    assert data.main(["check", str(sources / "mine"), "--image-size", "32"]) == 0
+    assert capsys.readouterr().out.startswith("folder  pictures")
+
+
+def test_check_says_what_is_wrong_by_its_exit_code(sources, capsys):
+    assert data.main(["check", str(sources / "rime"), "--json"]) == 1
+    report = json.loads(capsys.readouterr().out)
+    assert report["same"] == [["rime/3.png", "rime/copy.png"]]
+    assert data.main(["check", str(sources / "art" / "flower-painting"), str(sources / "art" / "landscape")]) == 0
+
+
+@pytest.mark.parametrize("command,sentence", [
+    ("check {}/nowhere", "There is no folder or zip"), ("check {}", "has 3 folders with pictures"),
+    ("prepare --rime {}/rime --flowers {}/art -o {}/rime", "was not made by this command"),
+    ("prepare --rime {}/rime --flowers {}/art -o {}/mine --test 10", "--test is 10 and there are 10 rime photos")])
+def test_what_cant_be_done_is_said_in_one_line(sources, capsys, command, sentence):
+    before = sorted(sources.rglob("*"))
+    assert data.main(command.replace("{}", str(sources)).split()) == 2
+    error = capsys.readouterr().err
+    assert sentence in error and error.count("\n") == 1
+    assert sorted(sources.rglob("*")) == before
