@@ -7,7 +7,7 @@ import argparse
 import os
 import sys
 import threading
-from dataclasses import dataclass
+from collections.abc import Iterator
 from itertools import count
 from pathlib import Path
 
@@ -16,6 +16,9 @@ from PIL import Image
 from tqdm import tqdm
 
 from r2f import images
+from r2f.brush import STRIDE, WORKING_PIXELS, FineBrush, paint_broad
+from r2f.compare import WayBackFigures, difference_map, way_back_figures
+from r2f.film import film
 from r2f.images import (
     UnreadablePicture,
     crop_back,
@@ -27,13 +30,13 @@ from r2f.images import (
     write_picture,
 )
 
+__all__ = ["Bloomer", "WayBackFigures", "difference_map", "film", "fit", "strength", "triptych", "way_back_figures"]
+
 CHECKPOINTS = Path(__file__).parent.parent / "checkpoints"
 DEFAULT_PAIR = CHECKPOINTS / "lite"
-STRIDE = 4  # a generator's pictures have sides that are multiples of this
-WORKING_PIXELS = 1_000_000  # a larger picture is painted at this size, and the change is carried up
-FULL_PIXELS = 24_000_000  # the most that "full" size means
-SIZES = {"512": 512, "1024": 1024, "full": None}  # pixels of the long side
 BRUSHES = ("broad", "fine")
+SIZES = {"512": 512, "1024": 1024, "full": None}  # pixels of the long side
+FULL_PIXELS = 24_000_000  # the most that "full" means
 GAP = 8  # pixels of white between the pictures of a triptych
 
 
@@ -46,6 +49,7 @@ class Bloomer:
 
     def __init__(self, networks: dict, info: dict):
         self.networks, self.info = networks, info
+        self.fine = {}  # the fine brushes, made when first asked for
         self.lock = threading.Lock()  # one picture at a time uses all the cores already
 
     @classmethod
@@ -75,66 +79,59 @@ class Bloomer:
         flower = self.paint("bloom", pixels_of(picture), brush)
         return Image.fromarray(flower), Image.fromarray(self.paint("frost", flower, brush))
 
-    def live(self, pixels: np.ndarray, name: str = "bloom") -> np.ndarray | None:
-        """One frame of a camera, uint8 (H, W, 3) to the same; None if the painter is busy: a frame is dropped, never queued."""
-        return self.paint(name, pixels)
+    def live(self, frame: np.ndarray, name: str = "bloom") -> np.ndarray | None:
+        """One frame of a camera, uint8 (H, W, 3), to the same at its own size.
+
+        None while another picture is being painted: a frame is dropped, never queued up.
+        """
+        if not self.lock.acquire(blocking=False):
+            return None
+        try:
+            return self.paint_whole(name, frame)
+        finally:
+            self.lock.release()
 
     def paint(self, name: str, pixels: np.ndarray, brush: str = "broad") -> np.ndarray:
-        """One generator over a uint8 picture (H, W, 3), the same size out.
-
-        Above `WORKING_PIXELS` the picture is painted small; what changed there is enlarged and added to the large picture,
-        which so keeps its own detail.
-        """
-        height, width = pixels.shape[:2]
-        scale = (WORKING_PIXELS / (height * width)) ** 0.5
-        if scale >= 1:
-            return self.paint_small(name, pixels)
-        small = resized(pixels, (max(32, round(width * scale)), max(32, round(height * scale))))
-        change = self.paint_small(name, small).astype(np.float32) - small
-        planes = [np.asarray(Image.fromarray(change[..., c]).resize((width, height), Image.Resampling.BICUBIC)) for c in range(3)]
-        return np.rint(pixels + np.stack(planes, axis=-1)).clip(0, 255).astype(np.uint8)
+        """One generator over a uint8 picture (H, W, 3), the same size out. The brushes differ above `brush.WORKING_PIXELS`."""
+        if brush not in BRUSHES:
+            raise ValueError(f"there is no brush {brush!r}; use one of {', '.join(BRUSHES)}")
+        if brush == "fine" and pixels.shape[0] * pixels.shape[1] > WORKING_PIXELS:
+            with self.lock:
+                if name not in self.fine:
+                    self.fine[name] = FineBrush(self.networks[name])
+                return self.fine[name].paint(pixels)
+        return paint_broad(lambda small: self.paint_small(name, small), pixels)
 
     def paint_small(self, name: str, pixels: np.ndarray) -> np.ndarray:
-        padded, box = pad_to_multiple(pixels, STRIDE)
         with self.lock:
-            painted = self.networks[name].predict_on_batch(to_float(padded)[None])
+            return self.paint_whole(name, pixels)
+
+    def paint_whole(self, name: str, pixels: np.ndarray) -> np.ndarray:
+        padded, box = pad_to_multiple(pixels, STRIDE)
+        painted = self.networks[name].predict_on_batch(to_float(padded)[None])
         return to_uint8(crop_back(np.asarray(painted)[0], box))
 
 
-@dataclass(frozen=True)
-class WayBackFigures:
-    """How near the way back comes to the photo."""
-
-    structure: float  # SSIM, 1 where the two are equal
-    colour: float  # CIEDE2000, mean over the pixels, 0 where the two are equal
-
-
-def way_back_figures(photo: np.ndarray, again: np.ndarray) -> WayBackFigures:
-    return WayBackFigures(structure=0.9, colour=3.0)  # numbers to build with; the real ones follow
-
-
-def difference_map(photo: np.ndarray, again: np.ndarray) -> np.ndarray:
-    """A uint8 picture (H, W, 3) of where photo and way back differ: dark = same, frost, then petal for different."""
-    return np.abs(photo.astype(np.int16) - again).astype(np.uint8)
-
-
 def strength(photo: np.ndarray, painted: np.ndarray, amount: float) -> np.ndarray:
-    """From the photo (0) to the painting (1), two uint8 pictures (H, W, 3) of one size."""
-    return np.rint(photo + amount * (painted.astype(np.float32) - photo)).astype(np.uint8)
+    """Between two uint8 pictures (H, W, 3) of one size: `amount` 0 is the photo, 1 the painting, exactly.
+
+    Mixed in sRGB as it is: mixed as light, the white of the rime would wash the painting's colours out.
+    """
+    if not 0 <= amount <= 1:
+        raise ValueError(f"the strength is from 0 to 1, not {amount}")
+    return np.asarray(Image.blend(Image.fromarray(photo), Image.fromarray(painted), amount))
 
 
 def fit(pixels: np.ndarray, size: str) -> np.ndarray:
-    """Shrink a uint8 picture (H, W, 3) to one of SIZES: "512", "1024" (long side) or "full" (at most 24 megapixels)."""
-    longest = SIZES[size] or round(max(pixels.shape) * min(1, (FULL_PIXELS / (pixels.shape[0] * pixels.shape[1])) ** 0.5))
-    return images.fit(pixels, longest)
+    """Shrink a uint8 picture (H, W, 3) to one of SIZES, where it is larger; "full" is at most FULL_PIXELS."""
+    if size not in SIZES:
+        raise ValueError(f"there is no size {size!r}; use one of {', '.join(SIZES)}")
+    height, width = pixels.shape[:2]
+    return images.fit(pixels, SIZES[size] or int(max(height, width) * min(1, (FULL_PIXELS / (height * width)) ** 0.5)))
 
 
 def pixels_of(picture) -> np.ndarray:
     return picture if isinstance(picture, np.ndarray) else read_picture(picture)
-
-
-def resized(pixels: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    return np.asarray(Image.fromarray(pixels).resize(size, Image.Resampling.LANCZOS, reducing_gap=3))
 
 
 def triptych(*pictures: Image.Image) -> Image.Image:
@@ -162,15 +159,7 @@ def stems(photos: list[Path]) -> list[str]:
 
 def main(arguments: list[str] | None = None) -> int:
     from r2f.pair import BadPair
-    parser = argparse.ArgumentParser(prog="python -m r2f.bloom", description="Turn photos of rime into flower paintings.")
-    parser.add_argument("photos", nargs="+", metavar="PHOTO_OR_FOLDER", help="photos, or folders of photos")
-    parser.add_argument("-o", "--output", required=True, type=Path, metavar="OUT", help="folder for the results, made if need be")
-    parser.add_argument("--pair", default=DEFAULT_PAIR, type=Path, metavar="DIR",
-                        help="folder of the pair (default: checkpoints/lite)")
-    parser.add_argument("--way-back", action="store_true", help="also write <stem>-rime-again.png")
-    parser.add_argument("--triptych", action="store_true", help="also write <stem>-triptych.png: photo, painting, way back")
-    parser.add_argument("--precision", default="auto", choices=("auto", "float32", "bfloat16"), help="arithmetic (default auto)")
-    options = parser.parse_args(arguments)
+    options = parsed(arguments)
     photos = photos_in(options.photos)
     if not photos:
         print(f"There are no pictures in {', '.join(options.photos)}; name photos, or folders that hold some.", file=sys.stderr)
@@ -185,22 +174,63 @@ def main(arguments: list[str] | None = None) -> int:
     for path, stem in tqdm(list(zip(photos, stems(photos), strict=True)), unit="photo", disable=None):
         try:
             photo = read_picture(path)
-            flower = bloomer.bloom(photo)
-            results = {"flower": flower}
-            if options.way_back or options.triptych:
-                again = bloomer.frost(np.asarray(flower))
-            if options.way_back:
-                results["rime-again"] = again
-            if options.triptych:
-                results["triptych"] = triptych(Image.fromarray(photo), flower, again)
-            for kind, picture in results.items():
-                write_picture(np.asarray(picture), options.output / f"{stem}-{kind}.png")
         except UnreadablePicture as error:
             failed += 1
             tqdm.write(str(error), file=sys.stderr)
+            continue
+        for kind, picture in results(bloomer, fit(photo, options.size) if options.size else photo, options):
+            if kind == "film":
+                film(*picture, options.output / f"{stem}-film.mp4")
+            else:
+                write_picture(picture, options.output / f"{stem}-{kind}.png")
     done = len(photos) - failed
     print(f"{done} of {len(photos)} photos bloomed, in {options.output}" + (f"; {failed} could not be read" if failed else ""))
     return 1 if failed else 0
+
+
+def results(bloomer: Bloomer, photo: np.ndarray, options: argparse.Namespace) -> Iterator[tuple[str, np.ndarray | tuple]]:
+    """What was asked for, by kind: uint8 pictures (H, W, 3), and the two that the film goes from and to."""
+    there, back, kind, kind_again = ("frost", "bloom", "rime", "flower-again") if options.frost else (
+        "bloom", "frost", "flower", "rime-again")
+    painted = bloomer.paint(there, photo, options.brush)
+    shown = strength(photo, painted, options.strength / 100)
+    yield kind, shown
+    if options.way_back or options.triptych:
+        again = bloomer.paint(back, painted, options.brush)
+    if options.way_back:
+        yield kind_again, again
+    if options.triptych:
+        yield "triptych", np.asarray(triptych(*map(Image.fromarray, (photo, shown, again))))
+    if options.film:
+        yield "film", (photo, shown)
+
+
+def parsed(arguments: list[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m r2f.bloom", description="Turn photos of rime into flower paintings.")
+    parser.add_argument("photos", nargs="+", metavar="PHOTO_OR_FOLDER", help="photos, or folders of photos")
+    parser.add_argument("-o", "--output", required=True, type=Path, metavar="OUT", help="folder for the results, made if need be")
+    parser.add_argument("--pair", default=DEFAULT_PAIR, type=Path, metavar="DIR",
+                        help="folder of the pair (default: checkpoints/lite)")
+    parser.add_argument("--frost", action="store_true", help="the other way: turn flower paintings into rime, <stem>-rime.png")
+    parser.add_argument("--way-back", action="store_true",
+                        help="also write <stem>-rime-again.png (with --frost, <stem>-flower-again.png), from the full painting")
+    parser.add_argument("--triptych", action="store_true", help="also write <stem>-triptych.png: photo, painting, way back")
+    parser.add_argument("--film", action="store_true", help="also write <stem>-film.mp4: the flower opens out of the ice")
+    parser.add_argument("--brush", default="broad", choices=BRUSHES,
+                        help="photos above a megapixel: paint small and enlarge (broad, the default), or at full size (fine)")
+    parser.add_argument("--strength", default=100, type=percent, metavar="PERCENT",
+                        help="from the photo, 0, to the painting, 100 (default)")
+    parser.add_argument("--size", choices=SIZES,
+                        help="shrink photos to a long side of 512 or 1024 pixels, or to 24 megapixels (default: as they are)")
+    parser.add_argument("--precision", default="auto", choices=("auto", "float32", "bfloat16"), help="arithmetic (default auto)")
+    return parser.parse_args(arguments)
+
+
+def percent(text: str) -> float:
+    value = float(text.removesuffix("%"))
+    if not 0 <= value <= 100:
+        raise argparse.ArgumentTypeError(f"{text} is not from 0 to 100")
+    return value
 
 
 if __name__ == "__main__":

@@ -3,8 +3,8 @@ import pytest
 from PIL import Image
 from tiny import TINY
 
-from r2f import bloom, drawn
-from r2f.bloom import Bloomer
+from r2f import bloom, brush, drawn
+from r2f.bloom import Bloomer, strength
 from r2f.config import Config
 from r2f.images import read_picture, write_picture
 from r2f.networks import generator
@@ -49,7 +49,7 @@ def test_a_photo_comes_as_a_path_as_bytes_or_as_a_picture(bloomer, tmp_path):
 
 def test_a_large_photo_is_painted_small_and_keeps_its_own_detail(bloomer, monkeypatch):
     photo = drawn.rime(3, (160, 240))
-    monkeypatch.setattr(bloom, "WORKING_PIXELS", 60 * 90)
+    monkeypatch.setattr(brush, "WORKING_PIXELS", 60 * 90)
     sizes = []
     paint_small = bloomer.paint_small
     monkeypatch.setattr(bloomer, "paint_small", lambda name, pixels: sizes.append(pixels.shape) or paint_small(name, pixels))
@@ -57,6 +57,46 @@ def test_a_large_photo_is_painted_small_and_keeps_its_own_detail(bloomer, monkey
     assert sizes == [(60, 90, 3)]
     monkeypatch.setattr(bloomer, "paint_small", lambda name, pixels: pixels)  # a generator that changes nothing
     assert np.array_equal(np.asarray(bloomer.bloom(photo)), photo)
+
+
+def test_the_fine_brush_is_taken_above_a_megapixel_and_any_other_brush_is_refused(bloomer, monkeypatch):
+    photo = drawn.rime(7, (90, 120))
+    assert np.array_equal(bloomer.paint("bloom", photo, "fine"), bloomer.paint("bloom", photo, "broad"))
+    for module in (bloom, brush):
+        monkeypatch.setattr(module, "WORKING_PIXELS", 64 * 64)
+    expected = bloomer.paint_small("bloom", photo)
+    assert np.abs(np.asarray(bloomer.bloom(photo, brush="fine")).astype(int) - expected).max() <= 1
+    with pytest.raises(ValueError, match="no brush 'thick'; use one of broad, fine"):
+        bloomer.bloom(photo, brush="thick")
+
+
+def test_a_frame_is_dropped_while_another_picture_is_being_painted(bloomer):
+    frame = drawn.rime(8, (48, 64))
+    assert np.array_equal(bloomer.live(frame), np.asarray(bloomer.bloom(frame)))
+    with bloomer.lock:
+        assert bloomer.live(frame) is None
+    assert bloomer.live(frame, "frost").shape == frame.shape
+
+
+def test_strength_goes_from_exactly_the_photo_to_exactly_the_painting():
+    photo, painted = drawn.rime(9, 40), drawn.flower(9, 40)
+    assert np.array_equal(strength(photo, painted, 0), photo)
+    assert np.array_equal(strength(photo, painted, 1), painted)
+    half = strength(photo, painted, 0.5).astype(float)
+    assert np.abs(half - (photo.astype(float) + painted) / 2).max() <= 1
+    for amount in (-0.1, 1.1):
+        with pytest.raises(ValueError, match="from 0 to 1"):
+            strength(photo, painted, amount)
+
+
+def test_a_size_shrinks_what_is_larger_and_nothing_else(monkeypatch):
+    monkeypatch.setattr(bloom, "FULL_PIXELS", 600 * 900)
+    for size, name, expected in (((700, 1400), "512", (256, 512)), ((100, 200), "1024", (100, 200)),
+                                 ((600, 900), "full", (600, 900)), ((1200, 1800), "full", (600, 900))):
+        assert bloom.fit(np.zeros((*size, 3), np.uint8), name).shape[:2] == expected
+    assert np.prod(bloom.fit(np.zeros((1231, 1801, 3), np.uint8), "full").shape[:2]) <= bloom.FULL_PIXELS
+    with pytest.raises(ValueError, match="no size 'huge'; use one of 512, 1024, full"):
+        bloom.fit(np.zeros((40, 40, 3), np.uint8), "huge")
 
 
 def photos(folder):
@@ -74,6 +114,19 @@ def test_the_command_writes_flower_way_back_and_triptych(pair, tmp_path, capsys)
     assert read_picture(tmp_path / "out" / "tree-flower.png").shape == (40, 56, 3)
     assert read_picture(tmp_path / "out" / "tree-triptych.png").shape == (40, 3 * 56 + 2 * bloom.GAP, 3)
     assert "2 of 2 photos bloomed" in capsys.readouterr().out
+
+
+def test_the_command_takes_size_strength_brush_and_direction_and_writes_the_film(pair, tmp_path, capsys):
+    write_picture(drawn.rime(4, (400, 700)), tmp_path / "tree.png")
+    command = [str(tmp_path / "tree.png"), "-o", str(tmp_path / "out"), "--pair", str(pair), "--size", "512"]
+    assert bloom.main([*command, "--strength", "0", "--brush", "fine", "--film"]) == 0
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["tree-film.mp4", "tree-flower.png"]
+    assert np.array_equal(read_picture(tmp_path / "out" / "tree-flower.png"), bloom.fit(drawn.rime(4, (400, 700)), "512"))
+    assert bloom.main([*command, "--frost", "--way-back", "--strength=50%"]) == 0
+    assert {"tree-rime.png", "tree-flower-again.png"} < {path.name for path in (tmp_path / "out").iterdir()}
+    with pytest.raises(SystemExit):
+        bloom.main([*command, "--strength", "120"])
+    assert "120 is not from 0 to 100" in capsys.readouterr().err
 
 
 def test_a_bad_file_is_reported_and_the_others_are_done(pair, tmp_path, capsys):
