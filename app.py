@@ -25,18 +25,24 @@ def main() -> None:
     options = parser.parse_args()
 
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # so that being told to end also cleans up
-    with tempfile.TemporaryDirectory(prefix="rime2flower-", ignore_cleanup_errors=True) as cache:
-        os.environ.setdefault("GRADIO_TEMP_DIR", cache)  # the default would be shared with other Gradio pages
-        from r2f.ui.bloom_tab import Painter
-        from r2f.ui.page import LAUNCH, build_page
-        painter = Painter(options.pair)
-        page = build_page(painter)
+    with tempfile.TemporaryDirectory(prefix="rime2flower-", ignore_cleanup_errors=True) as folder:
+        # the default would be shared with other Gradio pages
+        cache = os.environ.setdefault("GRADIO_TEMP_DIR", str(Path(folder, "cache")))
+        from r2f.ui.cache import keep_bounded
+        from r2f.ui.page import build_page, launch_arguments
+        from r2f.ui.painters import Painters
+        # Whoever may look at a page that others see too may not have it fetch what they like.
+        private = not (options.share or os.environ.get("GRADIO_SHARE") or os.environ.get("SPACE_ID")) and \
+            (options.host or os.environ.get("GRADIO_SERVER_NAME") or "127.0.0.1") in ("127.0.0.1", "localhost", "::1")
+        painters = Painters(options.pair, hub=private)
+        page = build_page(painters)
         try:
             page.launch(server_name=options.host, server_port=options.port, share=options.share,
-                        inbrowser=options.open, prevent_thread_lock=True, **LAUNCH)
+                        inbrowser=options.open, prevent_thread_lock=True, **launch_arguments(painters))
         except OSError as error:  # the port is taken
             sys.exit(str(error))
-        painter.wake()  # only now: importing Keras would hold up the first page
+        keep_bounded(cache)
+        painters.wake()  # only now: importing Keras would hold up the first page
         page.block_thread()
 
 

@@ -1,10 +1,16 @@
-"""The page without a browser: what it imports, what can be called, and how it says no."""
+"""The page without a browser: what it imports, what can be called, how it says no, and what becomes of what was sent."""
 
 import asyncio
+import io
+import os
 import re
+import struct
 import subprocess
 import sys
 import threading
+import time
+import zipfile
+from contextlib import contextmanager
 from pathlib import Path
 
 import gradio as gr
@@ -13,30 +19,53 @@ import pytest
 from PIL import Image
 from starlette.testclient import TestClient
 
-from r2f.ui import theme
-from r2f.ui.bloom_tab import READY, Painter
-from r2f.ui.page import LAUNCH, MOST_BODY_BYTES, build_page
+from r2f import drawn
+from r2f.images import MAX_PIXELS, UnreadablePicture, read_picture
+from r2f.ui import batch as batches
+from r2f.ui import painting, theme, words
+from r2f.ui.bloom_tab import card_of
+from r2f.ui.cache import files_in, sweep
+from r2f.ui.page import MOST_BODY_BYTES, build_page, launch_arguments
+from r2f.ui.painters import PainterAsleep, Painters, way_back_of
 
 ROOT = Path(__file__).parents[1]
+LITE = ROOT / "checkpoints" / "lite"
 
 
 class Negative:
     """A Bloomer that needs no Keras: its flower is the photo's negative, its way back the photo itself."""
 
-    def round_trip(self, pixels):
-        return Image.fromarray(255 - pixels), Image.fromarray(pixels)
+    def __init__(self):
+        self.painted = 0
+
+    def bloom(self, picture, brush="broad"):
+        self.painted += 1
+        return Image.fromarray(255 - np.asarray(picture))
+
+    frost = bloom
+
+    def round_trip(self, picture, brush="broad"):
+        return self.bloom(picture), Image.fromarray(picture)
+
+    def live(self, pixels, name="bloom"):
+        return 255 - pixels
 
 
 @pytest.fixture(autouse=True)
 def cache(tmp_path, monkeypatch):
     monkeypatch.setenv("GRADIO_TEMP_DIR", str(tmp_path / "cache"))
+    return tmp_path / "cache"
 
 
 @pytest.fixture
-def awake(tmp_path):
-    painter = Painter(tmp_path / "pair")
-    painter.loading.set_result(Negative())
-    return painter
+def asleep(tmp_path):
+    return Painters(tmp_path / "pair", checkpoints=tmp_path / "checkpoints", runs=tmp_path / "runs")
+
+
+@pytest.fixture
+def awake(asleep):
+    asleep.loading.set_result(Negative())
+    return asleep
 
 
 @pytest.fixture
@@ -46,106 +75,66 @@ def photo(tmp_path):
     return path
 
 
+def bloom(painters, path, direction="bloom", size="1024", brush="broad"):
+    return painting.paint(painters, {"path": str(path)}, direction, size, brush, None)
+
+
 def function(page, name):
     return next(each.fn for each in page.fns.values() if each.fn and each.api_name == name)
 
 
-def client_of(page):
-    page.launch(prevent_thread_lock=True, _frontend=False, quiet=True, **LAUNCH)
-    return TestClient(page.app)
+@contextmanager
+def client_of(painters, examples):
+    page = build_page(painters, examples)
+    page.launch(prevent_thread_lock=True, _frontend=False, quiet=True, **launch_arguments(painters))
+    try:
+        yield TestClient(page.app)
+    finally:
+        page.close()
+
+
+# the page
 
 
 def test_building_the_page_imports_no_keras():
-    code = ("import sys; from r2f.ui.bloom_tab import Painter; from r2f.ui.page import build_page; "
-            "build_page(Painter('x')); print({'keras', 'tensorflow', 'jax', 'torch'} & set(sys.modules))")
+    code = ("import sys; from r2f.ui.painters import Painters; from r2f.ui.page import build_page; "
+            "build_page(Painters('x')); print({'keras', 'tensorflow', 'jax', 'torch'} & set(sys.modules))")
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "set()"
 
 
-def test_bloom_is_the_whole_api(awake, tmp_path):
-    Image.new("RGB", (64, 64)).save(tmp_path / "example.jpg")
-    page = build_page(awake, tmp_path)
-    assert list(page.get_api_info()["named_endpoints"]) == ["/bloom"]
-    assert {each.api_name for each in page.fns.values() if each.fn} == {"bloom", "awake", "choose"}
-    returned = page.get_api_info()["named_endpoints"]["/bloom"]["returns"]
-    assert [each["label"] for each in returned] == ["Flower", "Rime again"]
+def test_bloom_and_frost_are_the_whole_api_and_documented(awake, tmp_path):
+    endpoints = build_page(awake, tmp_path).get_api_info()["named_endpoints"]
+    assert list(endpoints) == ["/bloom", "/frost"]
+    for name, given, there, back in (("/bloom", "photo", "Flower", "Rime again"), ("/frost", "painting", "Rime", "Flower again")):
+        parameters = endpoints[name]["parameters"]
+        assert [each["parameter_name"] for each in parameters] == [given, "size", "brush", "strength", "pair"]
+        assert [each["parameter_has_default"] for each in parameters[1:]] == [True] * 4
+        assert "'512'" in parameters[1]["python_type"]["type"]
+        assert [each["label"] for each in endpoints[name]["returns"]] == [there, back]
+        assert "refused in one sentence" in endpoints[name]["description"]
 
 
-@pytest.mark.parametrize("there_is_a_folder", (True, False))
-def test_without_examples_none_are_shown(awake, tmp_path, there_is_a_folder):
-    page = build_page(awake, tmp_path if there_is_a_folder else tmp_path / "none")
-    assert not any(isinstance(block, gr.Dataset) for block in page.blocks.values())
+def test_without_examples_none_are_shown(awake, tmp_path):
+    for folder in (tmp_path, tmp_path / "none"):
+        assert not any(isinstance(block, gr.Dataset) for block in build_page(awake, folder).blocks.values())
 
 
-def test_a_bloom_gives_two_lossless_files_named_after_the_photo(awake, photo):
-    flower, again = map(Path, function(build_page(awake), "bloom")({"path": str(photo)}))
-    assert (flower.name, again.name) == ("twig-flower.png", "twig-rime-again.png")
-    assert np.array_equal(np.asarray(Image.open(again)), np.asarray(Image.open(photo)))
-    assert np.array_equal(np.asarray(Image.open(flower)), 255 - np.asarray(Image.open(photo)))
-
-
-def test_a_bloom_asked_for_too_early_waits_for_the_painter(photo):
-    painter, results = Painter("somewhere"), []
-    bloom = function(build_page(painter), "bloom")
-    visitor = threading.Thread(target=lambda: results.append(bloom({"path": str(photo)})), daemon=True)
-    visitor.start()
-    visitor.join(0.5)
-    assert visitor.is_alive() and not results
-    painter.loading.set_result(Negative())
-    visitor.join(10)
-    assert len(results[0]) == 2
-
-
-def test_a_visitor_who_leaves_while_waiting_does_not_stop_the_painter():
-    painter = Painter("somewhere")
-    awake = function(build_page(painter), "awake")
-
-    async def visit():
-        with pytest.raises(TimeoutError):
-            await asyncio.wait_for(awake(), 0.1)
-        painter.loading.set_result(Negative())
-        return await awake()
-
-    assert asyncio.run(visit()) == READY
-
-
-@pytest.mark.parametrize("data", (None, {"path": None, "url": "data:image/png;base64,AAAA"}))
-def test_no_photo_gets_a_sentence(awake, data):
-    with pytest.raises(gr.Error, match="Please choose a photo of rime first"):
-        function(build_page(awake), "bloom")(data)
-
-
-def test_an_unreadable_picture_gets_its_sentence_without_a_path_or_markup(awake, tmp_path):
-    path = tmp_path / "<img onerror=alert(1)>.jpg"
-    path.write_text("no picture")
-    with pytest.raises(gr.Error) as refusal:
-        function(build_page(awake), "bloom")({"path": str(path)})
-    assert refusal.value.message.startswith("&lt;img onerror=alert(1)&gt;.jpg is damaged or not a picture;")
-    assert str(tmp_path) not in refusal.value.message and not refusal.value.print_exception
-
-
-def test_a_bad_pair_gets_one_sentence_without_a_path(tmp_path, photo):
-    pair = tmp_path / "old"
-    pair.mkdir()
-    (pair / "pair.json").write_text('{"format": 99}')
-    painter = Painter(pair)
-    painter.wake()
-    page = build_page(painter)
-    sentence = "The painter can't wake up: pair.json has format 99; this version reads format 1."
-    assert asyncio.run(function(page, "awake")()) == sentence
-    with pytest.raises(gr.Error) as refusal:
-        function(page, "bloom")({"path": str(photo)})
-    assert refusal.value.message == sentence
+def test_hub_pairs_can_be_fetched_only_where_that_was_allowed(tmp_path):
+    for hub in (False, True):
+        page = build_page(Painters(tmp_path / "pair", hub=hub), tmp_path)
+        assert hub == any(getattr(block, "elem_id", None) == "hub-repo" for block in page.blocks.values())
+    with pytest.raises(PainterAsleep, match="only where the page runs for its own machine"):
+        Painters(tmp_path).fetch("owner/name", "main")
 
 
 def test_the_page_serves_and_takes_nothing_else(awake, tmp_path, photo):
     Image.new("RGB", (64, 64)).save(tmp_path / "example.jpg")
-    page = build_page(awake, tmp_path)
-    client = client_of(page)
-    try:
+    with client_of(awake, tmp_path) as client:
         for path in (ROOT / "app.py", photo, tmp_path / "example.jpg", "/etc/passwd", "/proc/self/environ"):
             assert client.get(f"/gradio_api/file={path}").status_code == 403
         assert client.get("/gradio_api/file=https://example.org/").status_code == 404
+        assert client.get("/gradio_api/deep_link?session_hash=s").status_code == 404
         assert client.post("/gradio_api/process_recording", files={"video": b""}).status_code == 404
         assert client.get("/monitoring/summary").status_code in (401, 403, 404)
         large = {"data": ["x" * MOST_BODY_BYTES], "fn_index": 0, "session_hash": "s"}
@@ -156,8 +145,327 @@ def test_the_page_serves_and_takes_nothing_else(awake, tmp_path, photo):
         large = {"files": ("large.jpg", b"x" * 2 * MOST_BODY_BYTES)}
         uploaded = client.post("/gradio_api/upload", files=large)
         assert uploaded.status_code == 200
-    finally:
-        page.close()
+
+
+def test_a_live_frame_comes_back_painted_and_anything_else_is_refused(awake, asleep, tmp_path):
+    file = io.BytesIO()
+    Image.fromarray(np.full((90, 120, 3), 250, np.uint8)).save(file, "JPEG")
+    with client_of(awake, tmp_path) as client:
+        answer = client.post("/live", content=file.getvalue(), headers={"content-type": "image/jpeg"})
+        painted = np.asarray(Image.open(io.BytesIO(answer.content)))
+        assert painted.shape == (90, 120, 3) and painted.mean() < 10
+        assert client.post("/live", content=b"x", headers={"content-type": "image/jpeg"}).status_code == 422
+        assert client.post("/live", content=file.getvalue(), headers={"content-type": "text/plain"}).status_code == 415
+        assert client.get("/live").status_code in (404, 405)
+
+
+# painters
+
+
+def test_a_bloom_asked_for_too_early_waits_for_the_painter(asleep, photo):
+    results = []
+    visitor = threading.Thread(target=lambda: results.append(bloom(asleep, photo)), daemon=True)
+    visitor.start()
+    visitor.join(0.5)
+    assert visitor.is_alive() and not results
+    asleep.loading.set_result(Negative())
+    visitor.join(10)
+    assert len(results[0].shown) == 3
+
+
+def test_a_visitor_who_leaves_while_waiting_does_not_stop_the_painter(asleep, tmp_path):
+    awake = function(build_page(asleep, tmp_path), "awake")
+    request = gr.Request(query_params={})
+
+    async def visit():
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(awake("", request), 0.1)
+        asleep.loading.set_result(Negative())
+        return await awake("", request)
+
+    assert asyncio.run(visit()) == words.both("ready")
+
+
+def test_a_bad_pair_gets_one_sentence_without_a_path(tmp_path, photo):
+    pair = tmp_path / "old"
+    pair.mkdir()
+    (pair / "pair.json").write_text('{"format": 99}')
+    painters = Painters(pair, runs=tmp_path)
+    painters.wake()
+    with pytest.raises(PainterAsleep, match="^The painter can't wake up: pair.json has format 99") as refusal:
+        bloom(painters, photo)
+    assert str(tmp_path) not in str(refusal.value)
+    with pytest.raises(PainterAsleep, match="not here any more"):
+        painters.bloomer("gone")
+
+
+def test_shipped_pairs_and_those_of_runs_are_on_offer_with_their_cards(tmp_path):
+    mine = tmp_path / "runs" / "mine" / "pair"
+    mine.mkdir(parents=True)
+    (mine / "pair.json").write_bytes((LITE / "pair.json").read_bytes())
+    (tmp_path / "runs" / "young").mkdir()
+    painters = Painters(LITE, runs=tmp_path / "runs")
+    offers = painters.offers()
+    assert list(offers)[0] == "lite" and "runs/mine" in offers and "runs/young" not in offers
+    assert Painters(mine, runs=tmp_path / "runs").first_name == "runs/mine"
+    structure, colour = way_back_of(offers["lite"])
+    assert 0 < structure < 1 and 0 < colour < 100
+    card = card_of(offers["lite"])
+    for said in ("939 photos of rime", "10,400 steps", "of the structure"):
+        assert said in card
+    assert painters.fastest() in offers
+
+
+# from a photo to its pictures
+
+
+def test_a_bloom_gives_lossless_files_named_after_the_photo(awake, photo):
+    result = bloom(awake, photo)
+    assert [Path(file).name for file in result.shown] == ["twig.png", "twig-flower.png", "twig-rime-again.png"]
+    seen, flower, again = map(painting.pixels_of, result.shown)
+    assert np.array_equal(again, seen) and np.array_equal(flower, 255 - np.asarray(Image.open(photo)))
+    assert result.figures.structure == pytest.approx(1) and result.figures.colour == pytest.approx(0, abs=1e-6)
+    assert Path(bloom(awake, photo, "frost").shown[2]).name == "twig-flower-again.png"
+
+
+def test_a_photo_below_a_megapixel_is_painted_again_at_its_own_size(awake, tmp_path):
+    path = tmp_path / "middle.png"
+    Image.fromarray(drawn.rime(1, 200)).resize((900, 700)).save(path)
+    whole = painting.pixels_of(painting.whole_painting(awake, bloom(awake, path, size="512"), 100))
+    assert np.array_equal(whole, 255 - read_picture(path)) and awake.loading.result().painted == 2
+
+
+@pytest.mark.parametrize("size,shown,painted", (("512", (512, 256), (512, 256)), ("1024", (1024, 512), (1024, 512)),
+                                                ("full", (1280, 640), (1600, 800))))
+def test_the_whole_painting_is_as_large_as_the_photo_whatever_size_was_looked_at(awake, tmp_path, size, shown, painted):
+    path = tmp_path / "wide.jpg"
+    Image.fromarray(drawn.rime(1, 200)).resize((1600, 800)).save(path)
+    result = bloom(awake, path, size=size)
+    assert {Image.open(file).size for file in result.shown} == {shown}
+    assert Image.open(result.painting).size == Image.open(result.again).size == painted
+    assert Image.open(painting.whole_painting(awake, result, 100)).size == (1600, 800)
+    assert awake.loading.result().painted == 1  # what is at hand is carried up
+
+
+def test_strength_triptych_film_and_map_need_no_network(awake, photo):
+    result = bloom(awake, photo)
+    before = awake.loading.result().painted
+    seen, flower = map(painting.pixels_of, result.shown[:2])
+    assert np.array_equal(painting.pixels_of(painting.at_strength(result, 0)), seen)
+    assert np.array_equal(painting.pixels_of(painting.at_strength(result, 100)), flower)
+    half = painting.pixels_of(painting.at_strength(result, 50)).astype(float)
+    assert np.abs(half - (seen.astype(float) + flower) / 2).mean() < 2
+    assert painting.pixels_of(painting.triptych_of(result, 100)).shape[0] == 48
+    assert painting.pixels_of(painting.difference_of(result)).shape == (48, 65, 3)
+    for suffix in (".mp4", ".webp"):
+        assert Path(painting.film_of(result, 100, 3, suffix)).stat().st_size > 1000
+    assert awake.loading.result().painted == before
+
+
+def test_a_result_wilts_with_its_files_and_after_an_hour(awake, photo, monkeypatch):
+    results = painting.Results()
+    result = results.add(bloom(awake, photo))
+    assert results.get(result.key) is result
+    for key in (None, "", "0" * 32, {"a": 1}, 7):
+        with pytest.raises(painting.Wilted):
+            results.get(key)
+    Path(result.shown[1]).unlink()
+    with pytest.raises(painting.Wilted):
+        results.get(result.key)
+    late = results.add(bloom(awake, photo))
+    monkeypatch.setattr(painting, "RESULT_SECONDS", -1)
+    with pytest.raises(painting.Wilted):
+        results.get(late.key)
+
+
+def png(width, height):
+    """A PNG's header that promises so many pixels."""
+    import zlib
+    header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
+    chunks = ((b"IHDR", header), (b"IDAT", zlib.compress(b"\0" * 100)), (b"IEND", b""))
+    return b"\x89PNG\r\n\x1a\n" + b"".join(struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+                                           for kind, data in chunks)
+
+
+def animated():
+    file = io.BytesIO()
+    pages = [Image.fromarray(drawn.rime(seed, 64)) for seed in (1, 2)]
+    pages[0].save(file, "GIF", save_all=True, append_images=pages[1:])
+    return file.getvalue()
+
+
+@pytest.mark.parametrize("name,data,said", (
+    ("snow.heic", b"\0\0\0\x18ftypheic\0\0\0\0mif1heic" + b"\0" * 99, "HEIC"),
+    ("bomb.png", png(40_000, 40_000), f"more than the {MAX_PIXELS // 1_000_000} allowed"),
+    ("broken.jpg", b"\xff\xd8\xff\xe0 no more", "is damaged"),
+    ("empty.png", b"", "is empty"),
+    ("tiny.png", png(8, 8), "is only 8 × 8 pixels"),
+    ("<img onerror=alert(1)>.jpg", b"no picture", "is damaged or not a picture"),
+))
+def test_what_cannot_be_used_gets_one_sentence_in_two_languages(awake, tmp_path, name, data, said):
+    """P8, as the page says it."""
+    if name == "snow.heic" and "pillow_heif" in sys.modules:
+        pytest.skip("the HEIC plugin is installed")
+    path = tmp_path / name
+    path.write_bytes(data)
+    started = time.monotonic()
+    with pytest.raises(UnreadablePicture, match=re.escape(said)) as refusal:
+        bloom(awake, path)
+    assert time.monotonic() - started < 2
+    shown = words.refusal(refusal.value)
+    assert "<img" not in shown and str(tmp_path) not in shown and shown.count('lang="en"') == shown.count('lang="zh"')
+    assert str(refusal.value).count(".") <= 3
+
+
+def test_of_an_animation_the_first_frame_blooms(awake, tmp_path):
+    path = tmp_path / "moving.gif"
+    path.write_bytes(animated())
+    assert np.array_equal(painting.pixels_of(bloom(awake, path).shown[0]), read_picture(path))
+
+
+def test_no_photo_and_no_such_setting_get_a_sentence(awake, asleep, tmp_path, photo):
+    hang = function(build_page(awake, tmp_path), "hang")
+    for data in (None, {"path": None, "url": "data:image/png;base64,AAAA"}, {"path": 7}, "x"):
+        for direction, said in (("bloom", "Please choose a photo of rime first"),
+                                ("frost", "Please choose a flower painting first")):
+            with pytest.raises(gr.Error, match=said) as refusal:
+                hang(data, direction, "512", "broad", None)
+            assert not refusal.value.print_exception
+    for wrong in (("sideways", "512", "broad"), ("bloom", "huge", "broad"), ("bloom", "512", "roller")):
+        with pytest.raises(painting.NoPhoto):
+            bloom(awake, photo, *wrong)
+
+
+# many photos
+
+
+def batch_of(painters, paths, **how):
+    worker = batches.Batches(painters)
+    batch = worker.begin(paths, **how)
+    deadline = time.monotonic() + 30
+    while batch.state not in ("done", "stopped") and time.monotonic() < deadline:
+        time.sleep(0.02)
+    return batch
+
+
+def test_one_bad_file_never_stops_the_rest_of_a_batch(awake, photo, tmp_path):
+    bad = tmp_path / "=cmd.jpg"
+    bad.write_text("no picture")
+    again = tmp_path / "more" / "twig.png"
+    again.parent.mkdir()
+    again.write_bytes(photo.read_bytes())
+    batch = batch_of(awake, [photo, bad, again])
+    assert batch.state == "done" and [Path(file).name for file, _ in batch.shown] == ["twig-flower.png", "twig-2-flower.png"]
+    assert batch.refused[0].startswith("=cmd.jpg is damaged")
+    with zipfile.ZipFile(batch.zip) as archive:
+        assert archive.namelist() == ["twig-flower.png", "twig-rime-again.png", "twig-2-flower.png", "twig-2-rime-again.png",
+                                      "figures.csv"]
+    assert "'=cmd.jpg" in Path(batch.csv).read_text()  # a spreadsheet would run it
+
+
+def packed(path, entries, method=zipfile.ZIP_DEFLATED):
+    with zipfile.ZipFile(path, "w", method) as archive:
+        for name, data in entries:
+            archive.writestr(name, data)
+    return path
+
+
+def test_a_zip_is_looked_into_but_never_unpacked(awake, photo, tmp_path):
+    data = photo.read_bytes()
+    archive = packed(tmp_path / "album.zip", [("album/", b""), ("album/a.png", data), ("album/b.png", data[:50]),
+                                              ("__MACOSX/a.png", b"x"), ("album/.hidden.png", b"x"), ("notes.txt", b"x")])
+    batch = batch_of(awake, [archive])
+    assert [name for _, name in batch.shown] == ["a.png"] and len(batch.refused) == 1
+    assert not list(tmp_path.rglob("a.png"))
+
+
+def test_zips_that_mean_harm_are_refused_at_once(awake, tmp_path):
+    link = zipfile.ZipInfo("link.png")
+    link.external_attr = 0o120777 << 16
+    lzma = packed(tmp_path / "lzma.zip", [("a.png", b"x" * 99)], zipfile.ZIP_LZMA)
+    harm = {
+        "leads out of it": [packed(tmp_path / f"{number}.zip", [(name, b"x")]) for number, name in
+                            enumerate(("../a.png", "/etc/a.png", "b/../../a.png", "c:\\a.png"))],
+        "far more than it is": [packed(tmp_path / "bomb.zip", [("a.png", b"\0" * 50_000_000)])],
+        "holds a link": [packed(tmp_path / "link.zip", [(link, b"/etc/passwd")])],
+        "unusual way": [lzma],
+        "too many files": [packed(tmp_path / "list.zip", [(f"{number:0200}.png", b"") for number in range(5000)])],
+        "holds no pictures": [packed(tmp_path / "none.zip", [("a.txt", b"x")])],
+        "not a zip": [Path(tmp_path / "not.zip")],
+    }
+    (tmp_path / "not.zip").write_bytes(b"PK\x03\x04 no zip")
+    refused = 0
+    for said, archives in harm.items():
+        for archive in archives:
+            started = time.monotonic()
+            with pytest.raises(batches.BadBatch, match=said):
+                batches.sources_in([archive])
+            assert time.monotonic() - started < 1
+            refused += 1
+    print(f"{refused} zips refused")
+    many = packed(tmp_path / "51.zip", [(f"{number}.png", b"x") for number in range(51)])
+    with pytest.raises(batches.BadBatch) as refusal:
+        batches.sources_in([many])
+    assert refusal.value.key == "many_too_many"
+
+
+def test_a_lying_zip_costs_no_more_than_one_photo(awake, tmp_path):
+    """An entry that says it is small and is not: reading stops, the photo is refused."""
+    archive = packed(tmp_path / "liar.zip", [("a.png", os.urandom(300_000))])
+    data = bytearray(archive.read_bytes())
+    place = data.rfind(b"PK\x01\x02")
+    struct.pack_into("<L", data, place + 24, 100)
+    archive.write_bytes(data)
+    batch = batch_of(awake, [archive])
+    assert batch.state == "done" and len(batch.refused) == 1
+
+
+def test_batches_wait_their_turn_and_too_many_are_turned_away(asleep, photo):
+    worker = batches.Batches(asleep)  # the painter sleeps: the first batch waits for it
+    first = worker.begin([photo])
+    time.sleep(0.2)
+    waiting = [worker.begin([photo]) for _ in range(batches.MOST_WAITING)]
+    assert worker.before(first) == 0 and worker.before(waiting[-1]) == batches.MOST_WAITING
+    with pytest.raises(batches.BadBatch) as refusal:
+        worker.begin([photo])
+    assert refusal.value.key == "many_busy"
+    waiting[0].cancel.set()
+    asleep.loading.set_result(Negative())
+    deadline = time.monotonic() + 20
+    while waiting[-1].state != "done" and time.monotonic() < deadline:
+        time.sleep(0.02)
+    assert [each.state for each in (first, *waiting)] == ["done", "stopped"] + ["done"] * (batches.MOST_WAITING - 1)
+
+
+# the cache
+
+
+def test_the_cache_is_bounded_by_age_and_by_size(tmp_path):
+    folder, now = tmp_path / "cache", time.time()
+    for number in range(10):
+        (folder / str(number)).mkdir(parents=True)
+        (folder / str(number) / "picture.png").write_bytes(b"x" * 1000)
+        os.utime(folder / str(number) / "picture.png", (now - 1000 * number,) * 2)
+    own = frozenset({folder / "9" / "picture.png"})
+    assert sweep(folder, own, most_bytes=4000, most_seconds=6500) == 4000
+    assert {path.parent.name for path in files_in(folder)} == {"0", "1", "2", "3", "9"}
+    assert not (folder / "7").exists()
+    assert sweep(folder, own, most_bytes=600, most_seconds=6500) == 0 or files_in(folder)  # the youngest may be in use …
+    os.utime(folder / "0" / "picture.png", (now, now))
+    assert files_in(folder) >= own
+
+
+# how it reads
+
+
+def test_every_word_is_there_in_both_languages():
+    for key, pair in (words.WORDS | words.SENTENCES).items():
+        assert len(pair) == 2 and all(pair), key
+        assert set(re.findall(r"{(\w+)}", pair[0])) == set(re.findall(r"{(\w+)}", pair[1])), key
+        assert re.search("[\u4e00-\u9fff]", pair[1]), key
+    assert set(words.I18N.translations_dict) == {"en", "zh", "zh-CN", "zh-TW"}
+    used = set(re.findall(r'(?:\bt|both)\("(\w+)"', "".join(path.read_text() for path in (ROOT / "r2f" / "ui").glob("*.py"))))
+    assert used <= set(words.WORDS | words.SENTENCES)
 
 
 def luminance(colour):

@@ -1,149 +1,410 @@
-"""Where a photo blooms: three pictures side by side, rime, flower, and rime again.
+"""Where a photo blooms: three pictures side by side, rime, flower, and rime again; and what can be done with them.
 
-The painter loads its pair in the background, so that the page is there at once; a bloom asked for before that
-simply waits. Knows nothing about launching, and leaves all reading of pictures to `images`.
+Components, and the events between them; the work is `painting`'s. Knows nothing about launching.
 """
 
 import asyncio
 import html
 import logging
 import threading
-from concurrent.futures import Future
+from functools import wraps
 from pathlib import Path
 
 import gradio as gr
-from gradio.processing_utils import save_pil_to_cache
+import numpy as np
 
-from r2f.bloom import Bloomer
+from r2f.bloom import BRUSHES, SIZES
 from r2f.images import UnreadablePicture, list_pictures, read_picture
-from r2f.pair import BadPair, read_pair_json
+from r2f.ui import painting
+from r2f.ui.painters import Offer, PainterAsleep, Painters, way_back_of
+from r2f.ui.painting import NoPhoto, Result, Results, Wilted, data_url
+from r2f.ui.words import both, english, refusal, t, two
 
 log = logging.getLogger("r2f")
 
-WAKING = "The painter is waking up…"
-READY = "The painter is ready."
 TITLE = "A word from the painter"
+FAST = dict(queue=False, show_progress="hidden", api_visibility="private")
+AT_THE_EASEL = dict(concurrency_id="painter", concurrency_limit=1)  # one picture at a time uses all the cores already
+SOURCES = ["upload", "clipboard", "webcam"]
 
 # What the browser does itself. While a photo is being painted no other can be chosen: the painting that comes
 # would hang beside the wrong one.
-HOLD = """(photo) => {
+HOLD = """(...given) => {
   document.body.heldFocus = document.activeElement;
-  for (const part of document.querySelectorAll("#photo, #examples")) part.inert = true;
+  for (const part of document.querySelectorAll("#photo, .examples, #direction")) part.inert = true;
   if (matchMedia("(max-width: 760px)").matches)
     document.getElementById("flower").scrollIntoView({behavior: "smooth", block: "center"});
-  return [photo];
+  return given;
 }"""
 RELEASE = """() => {
-  for (const part of document.querySelectorAll("#photo, #examples")) part.inert = false;
+  for (const part of document.querySelectorAll("#photo, .examples, #direction")) part.inert = false;
   document.body.heldFocus?.focus({preventScroll: true});
 }"""
-NAME_PARTS = """() => {
-  document.querySelector("#note .html-container").setAttribute("role", "status");
-  document.querySelectorAll("#examples button").forEach((button, place) =>
-    button.setAttribute("aria-label", `Example photo ${place + 1}`));
-  return [];
+SAVE = """(file) => {
+  if (!file?.url) return;
+  const link = Object.assign(document.createElement("a"), {href: file.url, download: file.orig_name ?? ""});
+  document.body.append(link); link.click(); link.remove();
+}"""
+COPY_LINK = """async (key) => {
+  const link = new URL(location.href);
+  link.search = ""; link.searchParams.set("flower", key);
+  const say = document.querySelector("#link-said");
+  try { await navigator.clipboard.writeText(link); say.dataset.copied = 1; }
+  catch { say.textContent = link; }
 }"""
 
 
-class PainterAsleep(RuntimeError):
-    """The pair can't be loaded; the message is one sentence for whoever looks at the page."""
-
-
-class Painter:
-    """A pair on its way: `loading` will hold the Bloomer, or the PainterAsleep that says why not."""
-
-    def __init__(self, pair: str | Path):
-        self.pair = Path(pair)
-        self.loading: Future[Bloomer] = Future()
-        self.loading.set_running_or_notify_cancel()  # a visitor who leaves while waiting may not cancel it
-
-    def wake(self) -> None:
-        """Start loading, in a thread of its own; to be called once."""
-        threading.Thread(target=self._load, name="painter", daemon=True).start()
-
-    def _load(self) -> None:
-        try:
-            read_pair_json(self.pair)  # finds most faults in a moment; importing Keras takes seconds
-            self.loading.set_result(Bloomer.load(self.pair))
-        except BadPair as error:
-            log.error("%s", error)
-            shown = str(error).replace(f"{self.pair}/", "").replace(str(self.pair), self.pair.name)
-            self.loading.set_exception(PainterAsleep(f"The painter can't wake up: {shown}"))
-        except Exception:
-            log.exception("the pair %s could not be loaded", self.pair)
-            self.loading.set_exception(PainterAsleep("The painter can't wake up; its terminal says why."))
-
-
-def bloom_tab(painter: Painter, examples: Path) -> None:
+def bloom_tab(painters: Painters, results: Results, examples: Path) -> None:
     """Put the components and events into the Blocks around them."""
     with gr.Row(elem_id="triptych"):
         with gr.Column(elem_id="photo-place", min_width=0):
-            photo = gr.Image(label="Rime", elem_id="photo", elem_classes="frame", format="png", buttons=[],
-                             alt_text="Your photo of rime", type="filepath", image_mode=None,
-                             sources=["upload", "clipboard", "webcam"],
-                             placeholder="Drop a photo of rime\nor touch to choose one")
+            photo = gr.Image(label=t("rime"), elem_id="photo", elem_classes="frame", format="png", buttons=[],
+                             alt_text="Your photo, as you brought it", type="filepath", image_mode=None, sources=SOURCES,
+                             placeholder=t("drop_photo"))
         with gr.Column(elem_id="bloom-place", min_width=0):
-            button = gr.Button("Bloom", elem_id="bloom", variant="primary")
-            note = gr.HTML(WAKING, elem_id="note")
+            button = gr.Button(t("bloom"), elem_id="bloom", variant="primary")
+            direction = gr.Radio([(t("way_bloom"), "bloom"), (t("way_frost"), "frost")], value="bloom", elem_id="direction",
+                                 label=t("direction"), show_label=False, container=False)
+            gr.HTML('<p id="wait" role="status"></p>')
+            note = gr.HTML(both("waking"), elem_id="note")
         with gr.Column(elem_id="flower-place", min_width=0):
-            flower = gr.Image(label="Flower", elem_id="flower", elem_classes="frame", interactive=False,
-                              alt_text="The flower painting your photo bloomed into", format="png",
-                              buttons=["download", "fullscreen"])
+            flower = picture("flower", "What your photo became")
         with gr.Column(elem_id="again-place", min_width=0):
-            again = gr.Image(label="Rime again", elem_id="again", elem_classes="frame", interactive=False,
-                             alt_text="The flower painting, frozen back to rime", format="png",
-                             buttons=["download", "fullscreen"])
+            again = picture("again", "The way back: made from the painting alone")
 
-    def bloom(photo):
-        """A photo of rime blooms into a flower painting, and the painting freezes back to rime.
+    kept = gr.BrowserState("", storage_key="rime2flower", secret="let yourself bloom")  # the key of the result on the wall
+    parcel = gr.File(visible="hidden", elem_id="parcel")
+    with gr.Column(visible=False, elem_id="closer") as closer:
+        with gr.Row(elem_id="sliders"):
+            with gr.Column(min_width=280):
+                to_flower = slider("photo_flower", "to-flower")
+                amount = gr.Slider(0, 100, 100, step=1, label=t("strength"), elem_id="strength", buttons=[])
+            with gr.Column(min_width=280):
+                to_again = slider("photo_again", "to-again")
+                with gr.Row(elem_id="difference-row"):
+                    ask = gr.Button(t("show_difference"), elem_id="ask-difference", size="sm")
+        difference = gr.Image(label=t("difference"), elem_id="difference", elem_classes="frame", interactive=False, visible=False,
+                              format="png", buttons=["download", "fullscreen"],
+                              alt_text="Map of the differences between your photo and the way back")
+        with gr.Accordion(t("take_home"), open=False, elem_id="home"):
+            with gr.Row(elem_classes="parcels"):
+                get_png = gr.Button(t("get_png"), elem_id="get-png")
+                get_triptych = gr.Button(t("get_triptych"), elem_id="get-triptych")
+                get_mp4 = gr.Button(t("get_mp4"), elem_id="get-mp4")
+                get_webp = gr.Button(t("get_webp"), elem_id="get-webp")
+                get_link = gr.Button(t("get_link"), elem_id="get-link")
+            gr.HTML(f'<p id="link-said" role="status">{both("link_copied")}</p>')
+            seconds = gr.Slider(3, 6, 4, step=0.5, label=t("film_seconds"), elem_id="film-seconds", buttons=[])
+    behind = gr.HTML(elem_id="behind")
+    shelves_of = {way: row for way, folder in (("bloom", examples), ("frost", examples / "paintings"))
+                  if (row := shelf(way, folder, photo))}
+    with gr.Accordion(t("finer"), open=False, elem_id="finer"):
+        with gr.Row():
+            size = gr.Radio([(t(f"size_{name}"), name) for name in SIZES], value="1024", label=t("size"), elem_id="size")
+            brush = gr.Radio([(t(f"brush_{name}"), name) for name in BRUSHES], value="broad", label=t("brush"), elem_id="brush")
+        pair = pair_picker(painters)
 
-        Takes a JPEG, PNG, WebP, AVIF, GIF, BMP or TIFF file. Gives two PNG files of the photo's size: the
-        flower, and rime again. What can't be used is refused in one sentence.
-        """
-        if not photo or not photo["path"]:
-            raise gr.Error("Please choose a photo of rime first, or one of the examples.", title=TITLE,
-                           print_exception=False)
-        path = Path(photo["path"])
-        try:
-            pixels = read_picture(path)
-            pictures = painter.loading.result().round_trip(pixels)
-        except (UnreadablePicture, PainterAsleep) as error:
-            raise gr.Error(as_html(error), title=TITLE, print_exception=False) from error
-        return [save_pil_to_cache(picture, flower.GRADIO_CACHE, f"{path.stem}-{kind}", "png")
-                for picture, kind in zip(pictures, ("flower", "rime-again"), strict=True)]
+    def show(result: Result) -> list:
+        seen, painted, back = result.shown
+        return [painted, back, (seen, painted), (seen, back), figures_of(result), result.key,
+                gr.update(visible=True), 100, hidden()]
+
+    wall = [flower, again, to_flower, to_again, note, kept, closer, amount, difference]
+
+    @politely
+    def hang(data, direction, size, brush, pair):
+        return show(results.add(painting.paint(painters, data, direction, size, brush, pair)))
 
     # Gradio's preprocessing would open the file before read_picture does: no limits, no polite sentence.
     # `then` is not enough to release the page: Gradio 6.31 runs it after a success only.
-    painting = button.click(bloom, photo, [flower, again], preprocess=False, concurrency_limit=1, js=HOLD,
-                            show_progress_on=flower, api_name="bloom")
-    painting.success(None, js=RELEASE)
-    painting.failure(None, js=RELEASE)
-    photo.change(None, None, [flower, again], js="() => [null, null]")  # a painting belongs to one photo
+    at_work = button.click(hang, [photo, direction, size, brush, pair], wall, preprocess=False, js=HOLD, show_progress_on=flower,
+                           api_visibility="private", **AT_THE_EASEL)
+    at_work.success(None, js=RELEASE)
+    at_work.failure(None, js=RELEASE)
 
-    async def awake():
+    def clear():  # a painting belongs to one photo
+        return [None, None, None, None, "", gr.skip(), hidden(), gr.skip(), hidden()]
+
+    gr.on([photo.clear, photo.upload], clear, None, wall, **FAST)
+
+    def turn(direction):
+        """Everything that is called differently the other way round."""
+        frost = direction == "frost"
+        labels = ("painting", "rime", "painting_again", "strength_frost", "painting_rime", "painting_way_back") if frost else \
+            ("rime", "flower", "rime_again", "strength", "photo_flower", "photo_again")
+        shelves = [gr.update(visible=frost == (way == "frost")) for way in shelves_of]
+        return [*(gr.update(label=t(key)) for key in labels), gr.update(value=t("freeze" if frost else "bloom")), *shelves]
+
+    direction.change(turn, direction, [photo, flower, again, amount, to_flower, to_again, button, *shelves_of.values()], **FAST)
+    direction.input(lambda: [None, *clear()], None, [photo, *wall], **FAST)
+
+    @politely
+    def bloom_so_far(key, percent):
+        result = results.get(key)
+        shown = painting.at_strength(result, number(percent, 0, 100))
+        return shown, (result.shown[0], shown)
+
+    amount.release(bloom_so_far, [kept, amount], [flower, to_flower], show_progress="hidden", api_visibility="private",
+                   concurrency_limit=2, trigger_mode="always_last")
+
+    @politely
+    def difference_shown(key):
+        return gr.update(value=painting.difference_of(results.get(key)), visible=True)
+
+    ask.click(difference_shown, kept, difference, api_visibility="private", concurrency_limit=2)
+
+    def offer(button, make, **limits):
+        """A button that makes a file and hands it to the browser."""
+        done = button.click(politely(make), [kept, amount, seconds], parcel, api_visibility="private", show_progress_on=button,
+                            **limits)
+        done.success(None, parcel, None, js=SAVE)
+
+    def whole(key, percent, _seconds):
+        return painting.whole_painting(painters, results.get(key), number(percent, 0, 100))
+
+    def triptych(key, percent, _seconds):
+        return painting.triptych_of(results.get(key), number(percent, 0, 100))
+
+    offer(get_png, whole, **AT_THE_EASEL)
+    offer(get_triptych, triptych, concurrency_limit=2)
+    for button_of, suffix in ((get_mp4, ".mp4"), (get_webp, ".webp")):
+        offer(button_of, lambda key, percent, length, suffix=suffix: painting.film_of(
+            results.get(key), number(percent, 0, 100), number(length, 3, 6), suffix), concurrency_id="film", concurrency_limit=1)
+    get_link.click(None, kept, None, js=COPY_LINK)
+
+    def come_in(key, request: gr.Request):
+        """What hung on the wall before a reload, or what a link shows."""
+        linked = request.query_params.get("flower", "")
         try:
-            await asyncio.wrap_future(painter.loading)
+            result = results.get(linked or key)
+        except Wilted:
+            wilted = [both("gone")] if linked else [gr.skip()]
+            return [*[gr.skip()] * 4, *wilted, "" if key and not linked else gr.skip(), *[gr.skip()] * 5]
+        return [*show(result), str(result.source) if result.source.exists() else None, result.direction]
+
+    awake_then = gr.on(None, lambda: None, None, None, **FAST)  # when the page opens
+    awake_then.success(come_in, kept, [*wall, photo, direction], **FAST)
+
+    async def awake(key, request: gr.Request):
+        try:
+            await asyncio.wrap_future(painters.loading)
         except PainterAsleep as error:
-            return as_html(error)
-        return READY
+            return html.escape(str(error), quote=False)
+        return gr.skip() if key or request.query_params.get("flower") else both("ready")
 
-    gr.on(None, awake, None, note, js=NAME_PARTS, queue=False, show_progress="hidden",
-          api_visibility="private")  # when the page opens
+    gr.on(None, awake, kept, note, **FAST)
 
-    pictures = list_pictures(examples) if examples.is_dir() else []
-    if pictures:
-        shelf = gr.Dataset(label="Or begin with one of these", elem_id="examples", components=[photo],
-                           samples=[[str(path)] for path in pictures], samples_per_page=len(pictures),
-                           type="index")
-
-        def choose(place):
-            return str(pictures[place])
-
-        chosen = shelf.click(choose, shelf, photo, queue=False, show_progress="hidden",
-                             api_visibility="private")
-        chosen.success(None, js="() => document.getElementById('bloom').click()")
+    promise = Promise(painters, examples)
+    gr.on(None, promise.style, None, behind, **FAST)
+    service(painters)
 
 
-def as_html(error: Exception) -> str:
-    """The sentence of an error, for places where Gradio shows HTML; it may hold a stranger's file name."""
-    return html.escape(str(error), quote=False)
+class Promise:
+    """What hangs behind the frosted panes of an empty page: the first example, in bloom. Painted once, when somebody comes in."""
+
+    SIDE = 320  # pixels; the panes blur it
+
+    def __init__(self, painters: Painters, examples: Path):
+        self.painters, self.example = painters, next(iter(list_pictures(examples)), None) if examples.is_dir() else None
+        self.lock, self.made = threading.Lock(), None
+
+    def style(self) -> str:
+        """HTML that puts the pictures there; nothing where there is no example or no painter."""
+        if not self.example:
+            return ""
+        with self.lock:
+            if self.made is None:
+                try:
+                    photo = read_picture(self.example, max_side=self.SIDE)
+                    pictures = [photo, *map(np.asarray, self.painters.bloomer().round_trip(photo))]
+                except (UnreadablePicture, PainterAsleep):
+                    return ""
+                rules = "".join(f"#{name} {{ --behind: url({data_url(each)}) }}"
+                                for name, each in zip(("photo", "flower", "again"), pictures, strict=True))
+                self.made = f"<style>{rules}</style>"
+        return self.made
+
+
+def picture(name: str, alt_text: str) -> gr.Image:
+    return gr.Image(label=t("flower" if name == "flower" else "rime_again"), elem_id=name, elem_classes="frame", format="png",
+                    interactive=False, alt_text=alt_text, buttons=["download", "fullscreen"])
+
+
+def slider(words: str, name: str) -> gr.ImageSlider:
+    return gr.ImageSlider(label=t(words), elem_id=name, elem_classes="before-after", interactive=False, format="png",
+                          max_height=620, slider_position=50, buttons=["fullscreen"], type="filepath", image_mode=None)
+
+
+def hidden():
+    return gr.update(visible=False)
+
+
+def number(value: object, least: float, most: float) -> float:
+    """A number from a slider, or from whoever pretends to be one."""
+    try:
+        return min(most, max(least, float(value)))
+    except (TypeError, ValueError):
+        return most
+
+
+def figures_of(result: Result) -> str:
+    """The way back in plain words."""
+    values = dict(structure=f"{100 * max(0, result.figures.structure):.0f}", colour=f"{result.figures.colour:.1f}",
+                  away=f"{result.away:.0f}")
+    hint = "figures_hint" if result.direction == "bloom" else "figures_hint_frost"
+    return f'<strong>{both("figures", **values)}</strong> <small>{both(hint, **values)}</small>'
+
+
+def politely(work):
+    """What goes wrong for a visitor is said in one sentence, in both languages."""
+    @wraps(work)
+    def polite(*arguments):
+        try:
+            return work(*arguments)
+        except (NoPhoto, UnreadablePicture, PainterAsleep, Wilted) as error:
+            raise gr.Error(sentence(error, arguments), title=TITLE, print_exception=False) from error
+    return polite
+
+
+def sentence(error: Exception, arguments: tuple = ()) -> str:
+    match error:
+        case NoPhoto() if str(error) == "no photo":
+            return both("no_painting" if "frost" in arguments[1:2] else "no_photo")
+        case Wilted():
+            return both("gone")
+        case UnreadablePicture():
+            return refusal(error)
+        case _:
+            return html.escape(str(error), quote=False)
+
+
+def shelf(way: str, folder: Path, photo: gr.Image) -> gr.Dataset | None:
+    """Example pictures: one touch, and it blooms."""
+    pictures = list_pictures(folder) if folder.is_dir() else []
+    if not pictures:
+        return None
+    words, name = ("begin", "examples") if way == "bloom" else ("begin_paintings", "paintings")
+    row = gr.Dataset(label=t(words), elem_id=name,
+                     elem_classes="examples", components=[photo], samples=[[str(path)] for path in pictures],
+                     samples_per_page=len(pictures), type="index", visible=way == "bloom")
+
+    def choose(place):
+        return str(pictures[place])
+
+    chosen = row.click(choose, row, photo, **FAST)
+    chosen.success(None, js="() => document.getElementById('bloom').click()")
+    return row
+
+
+def pair_picker(painters: Painters) -> gr.Dropdown:
+    """Which pair paints, and its card."""
+    def names():
+        return list(painters.offers())
+
+    with gr.Row(elem_id="painter-row"):
+        with gr.Column(min_width=240):
+            pair = gr.Dropdown(names(), value=painters.first_name, label=t("pair"), elem_id="pair", filterable=False)
+            if painters.hub:
+                repository = gr.Textbox(label=t("hub_repo"), elem_id="hub-repo", max_lines=1, max_length=200)
+                with gr.Row():
+                    revision = gr.Textbox(label=t("hub_revision"), elem_id="hub-revision", max_lines=1, max_length=100)
+                    fetch = gr.Button(t("fetch"), elem_id="hub-fetch", size="sm", scale=0)
+        with gr.Column(min_width=240):
+            card = gr.HTML(card_of(painters.offers().get(painters.first_name)), elem_id="card")
+
+    pair.change(lambda name: card_of(painters.offers().get(name)), pair, card, preprocess=False, **FAST)
+
+    def look_around(name):
+        found = names()
+        return gr.update(choices=found, value=name if name in found else painters.first_name)
+
+    gr.on(None, look_around, pair, pair, preprocess=False, **FAST)
+    if painters.hub:
+        @politely
+        def bring(repository, revision):
+            name = painters.fetch(repository, revision)
+            return gr.update(choices=names(), value=name)
+        fetch.click(bring, [repository, revision], pair, api_visibility="private", concurrency_limit=1)
+    return pair
+
+
+def card_of(offer: Offer | None) -> str:
+    """Where a pair comes from: trained on, steps, figures."""
+    if not offer or not offer.info:
+        return ""
+    info, escape = offer.info, html.escape
+    counts = info.get("pictures") if isinstance(info.get("pictures"), dict) else {}
+    rime, flowers = counts.get("rime", "?"), counts.get("flowers", "?")
+    rime, flowers = escape(str(rime)[:12]), escape(str(flowers)[:12])
+    rows = [("Learned from", "学自", two(f"{rime} photos of rime, {flowers} flower paintings",
+                                        f"{rime} 张雾凇照片，{flowers} 幅花卉画"))]
+    step = info.get("step")
+    if isinstance(step, int):
+        side = escape(str(info.get("image_size", "?")))
+        rows.append(("Practised", "练习", two(f"{step:,} steps at {side} pixels", f"{step:,} 步，{side} 像素")))
+    found = way_back_of(offer)
+    if found:
+        structure, colour = 100 * found[0], found[1]
+        rows.append(("Way back", "归途", two(
+            f"{structure:.0f} % of the structure, colours off by {colour:.1f}, on photos it never saw",
+            f"结构 {structure:.0f}%，色差 {colour:.1f}（未见过的照片）")))
+    for label, chinese, key in (("Preset", "预设", "preset"), ("Made", "日期", "date"), ("Licence", "许可", "licence")):
+        if info.get(key):
+            rows.append((label, chinese, escape(str(info[key])[:80])))
+    lines = "".join(f"<dt>{two(label, chinese)}</dt><dd>{value}</dd>" for label, chinese, value in rows)
+    return f'<div class="card"><h3>{escape(offer.name)}</h3><dl>{lines}</dl></div>'
+
+
+def service(painters: Painters) -> None:
+    """/bloom and /frost, for programs: the whole picture, at its own size."""
+    choices = dict(
+        size=lambda: gr.Radio(list(SIZES), value="full", label="size", visible=False),
+        brush=lambda: gr.Radio(list(BRUSHES), value="broad", label="brush", visible=False),
+        strength=lambda: gr.Slider(0, 100, 100, label="strength", visible=False),
+        pair=lambda: gr.Textbox(painters.first_name, label="pair", visible=False),
+    )
+
+    def work(direction, photo, size, brush, strength, pair):
+        try:
+            result = painting.paint(painters, photo, direction, size, brush, pair)
+            files = painting.files_of(result, number(strength, 0, 100))
+        except NoPhoto as error:
+            text = english("no_photo" if direction == "bloom" else "no_painting") if str(error) == "no photo" else str(error)
+            raise gr.Error(text, title=TITLE, print_exception=False) from error
+        except (UnreadablePicture, PainterAsleep) as error:
+            raise gr.Error(html.escape(str(error), quote=False), title=TITLE, print_exception=False) from error
+        return files
+
+    def bloom(photo, size, brush, strength, pair):
+        """A photo of rime ice blooms into a flower painting, and the painting freezes back into rime.
+
+        Gives two PNG files of the photo's size: the painting, and rime again. What can't be used is refused in one sentence.
+
+        Args:
+            photo: A JPEG, PNG, WebP, AVIF, GIF, BMP or TIFF file, at least 32 pixels a side.
+            size: "full" for the photo's own size (24 megapixels at most), "512" or "1024" for that long side at most.
+            brush: "broad" paints large photos at about a megapixel and carries the change up; "fine" paints them at full size.
+            strength: How far the photo blooms, from 0 to 100 percent.
+            pair: The painter's name on the page; the default is the page's own.
+        """
+        return work("bloom", photo, size, brush, strength, pair)
+
+    def frost(painting, size, brush, strength, pair):
+        """A flower painting freezes into rime, and the rime blooms again.
+
+        Gives two PNG files of the painting's size: rime, and the flower again. What can't be used is refused in one sentence.
+
+        Args:
+            painting: A JPEG, PNG, WebP, AVIF, GIF, BMP or TIFF file, at least 32 pixels a side.
+            size: "full" for the painting's own size (24 megapixels at most), "512" or "1024" for that long side at most.
+            brush: "broad" works on large pictures at about a megapixel and carries the change up; "fine" works at full size.
+            strength: How far the painting freezes, from 0 to 100 percent.
+            pair: The painter's name on the page; the default is the page's own.
+        """
+        return work("frost", painting, size, brush, strength, pair)
+
+    for function, given, there, back in ((bloom, "photo", "Flower", "Rime again"), (frost, "painting", "Rime", "Flower again")):
+        takes = [gr.Image(label=given, type="filepath", image_mode=None, visible=False), *(make() for make in choices.values())]
+        gives = [gr.Image(label=label, format="png", visible=False) for label in (there, back)]
+        call = gr.Button(visible=False)
+        call.click(function, takes, gives, preprocess=False, api_name=function.__name__, **AT_THE_EASEL)

@@ -1,6 +1,6 @@
-"""The page and how it is launched: what a visitor may send, what is served, how long the queue may grow.
+"""The page and how it is launched: its rooms, what a visitor may send, what is served, how long the queue may grow.
 
-Knows nothing about painting; that is `bloom_tab`'s.
+Knows nothing about painting; that is the rooms'.
 """
 
 from pathlib import Path
@@ -9,21 +9,38 @@ import gradio as gr
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 
-from r2f.images import MAX_BYTES
-from r2f.ui.bloom_tab import Painter, bloom_tab
-from r2f.ui.theme import COLOPHON, CSS, HEAD, INTRODUCTION, THEME
+from r2f.ui import live_tab as live
+from r2f.ui.about_tab import about_tab
+from r2f.ui.bloom_tab import bloom_tab
+from r2f.ui.cache import MOST_SECONDS
+from r2f.ui.live_tab import live_tab
+from r2f.ui.many_tab import many_tab
+from r2f.ui.painters import Painters
+from r2f.ui.painting import Results
+from r2f.ui.style import COLOPHON, CSS, HEAD, INTRODUCTION
+from r2f.ui.theme import THEME
+from r2f.ui.words import I18N, t
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 MOST_WAITING = 64  # blooms; whoever comes after is told to try again later
 MOST_BODY_BYTES = 1_000_000  # of a request that is no upload: a few file names need far less
-CACHE_SECONDS = 3600  # uploads and paintings older than this are deleted
+MOST_SESSIONS = 200  # that Gradio remembers, about 0.2 MB each; every call of the API is one
+MOST_UPLOAD_BYTES = 250_000_000  # of a file: a zip of photos; `images` holds photos to less
 
 
-def build_page(painter: Painter, examples: Path = EXAMPLES) -> gr.Blocks:
-    """The page on which this painter works; the pictures in `examples`, if any, are offered to begin with."""
-    with gr.Blocks(title="rime2flower", analytics_enabled=False, delete_cache=(600, CACHE_SECONDS)) as page:
+def build_page(painters: Painters, examples: Path = EXAMPLES) -> gr.Blocks:
+    """The page on which these painters work; the pictures in `examples`, if any, are offered to begin with."""
+    with gr.Blocks(title="rime2flower", analytics_enabled=False, delete_cache=(600, MOST_SECONDS)) as page:
         gr.HTML(INTRODUCTION, elem_id="introduction")
-        bloom_tab(painter, examples)
+        with gr.Tabs(elem_id="rooms"):
+            with gr.Tab(t("room_bloom"), id="bloom"):
+                bloom_tab(painters, Results(), examples)
+            with gr.Tab(t("room_many"), id="many"):
+                many_tab(painters)
+            with gr.Tab(t("room_live"), id="live"):
+                live_tab()
+            with gr.Tab(t("room_about"), id="about"):
+                about_tab(painters)
         gr.HTML(COLOPHON, elem_id="colophon")
     return page.queue(max_size=MOST_WAITING, api_open=False)
 
@@ -32,7 +49,7 @@ class Gate:
     """ASGI middleware: refuses what Gradio would do for anyone, though this page needs none of it.
 
     Taking a large body on a route that is no upload (a `data:` URL would slip past `max_file_size`), fetching
-    a web address in the visitor's stead, and converting screen recordings.
+    a web address in the visitor's stead, converting screen recordings, and keeping any page's state as a link.
     """
 
     def __init__(self, app):
@@ -51,22 +68,35 @@ class Gate:
                 raise HTTPException(413, "This request is too large.")
             return message
 
-        if "/file=http" in path or path.endswith("/process_recording"):
+        if "/file=http" in path or path.endswith(("/process_recording", "/deep_link")):
             scope = {**scope, "path": "/refused", "raw_path": b"/refused"}  # there is no such route: 404
         await self.app(scope, receive if path.endswith("/upload") else receive_little, send)
 
 
-LAUNCH = dict(  # arguments of Blocks.launch, the same wherever the page runs
-    theme=THEME,
-    css=CSS,
-    head=HEAD,
-    max_file_size=MAX_BYTES,
-    app_kwargs={"middleware": [Middleware(Gate)]},
-    allowed_paths=None,  # what the page shows lies in Gradio's cache; it serves no folder
-    show_error=False,
-    enable_monitoring=False,
-    run_history=False,
-    footer_links=["api"],
-    mcp_server=False,
-    ssr_mode=False,
-)
+def has_mcp() -> bool:
+    """Whether `gradio[mcp]` is installed; then /bloom and /frost are tools for assistants too."""
+    try:
+        import mcp  # noqa: F401
+    except ImportError:
+        return False
+    return True
+
+
+def launch_arguments(painters: Painters) -> dict:
+    """Arguments of Blocks.launch, the same wherever the page runs."""
+    return dict(
+        theme=THEME,
+        css=CSS,
+        head=HEAD + live.HEAD,
+        i18n=I18N,
+        max_file_size=MOST_UPLOAD_BYTES,
+        app_kwargs={"middleware": [Middleware(Gate)], "routes": [live.route(painters)]},
+        allowed_paths=None,  # what the page shows lies in Gradio's cache; it serves no folder
+        show_error=False,
+        enable_monitoring=False,
+        run_history=False,
+        state_session_capacity=MOST_SESSIONS,
+        footer_links=["api", "settings"],
+        mcp_server=has_mcp(),
+        ssr_mode=False,
+    )

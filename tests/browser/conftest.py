@@ -1,6 +1,7 @@
 """A server started as a person starts it, the machine's own browser, and pages that must behave."""
 
 import os
+import re
 import shutil
 import signal
 import socket
@@ -15,7 +16,8 @@ from playwright.sync_api import sync_playwright
 
 ROOT = Path(__file__).parents[2]
 FLAGS = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking",
-         "--disable-component-update", "--disable-sync", "--no-first-run"]
+         "--disable-component-update", "--disable-sync", "--no-first-run",
+         "--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream"]  # a camera that shows a clock
 MAKE_PAIR = """
 import sys
 from r2f.pair import save_pair
@@ -47,6 +49,16 @@ class Server:
             time.sleep(0.05)
         self.first_page_seconds = time.monotonic() - started
 
+    @property
+    def resident_megabytes(self) -> float:
+        """Memory of the server's process."""
+        status = Path(f"/proc/{self.process.pid}/status").read_text()
+        return int(re.search(r"VmRSS:\s+(\d+) kB", status)[1]) / 1024
+
+    @property
+    def cache(self) -> Path:
+        return next(self.log.parent.glob("rime2flower-*")) / "cache"
+
     def answers(self) -> bool:
         try:
             with urllib.request.urlopen(self.url, timeout=60) as response:
@@ -57,7 +69,7 @@ class Server:
     def stop(self) -> int:
         self.process.send_signal(signal.SIGTERM)
         try:
-            return self.process.wait(15)
+            return self.process.wait(40)  # Gradio waits 5 s for browsers that hold on
         finally:
             self.process.kill()
 
@@ -107,7 +119,7 @@ def serve():
 
 @pytest.fixture
 def open_page(browser, server):
-    """open_page(**how) opens the page in a fresh profile; at the end, it must have behaved."""
+    """open_page(**how) opens the page in a fresh profile; at the end, it must have behaved: no errors, no other hosts."""
     contexts, faults = [], []
 
     def watch(request):
@@ -116,6 +128,7 @@ def open_page(browser, server):
 
     def open_page(url=server.url, width=1440, height=1000, **how):
         contexts.append(browser.new_context(viewport={"width": width, "height": height}, **how))
+        contexts[-1].grant_permissions(["camera", "clipboard-read", "clipboard-write"])
         page = contexts[-1].new_page()
         page.on("request", watch)
         page.on("pageerror", lambda error: faults.append(f"page error: {error}"))

@@ -1,0 +1,98 @@
+"""Many photos: a folder's worth at once, with progress, a gallery, a zip and a table. The work is `batch`'s."""
+
+import html
+from pathlib import Path
+
+import gradio as gr
+
+from r2f.bloom import BRUSHES, SIZES
+from r2f.ui.batch import BadBatch, Batch, Batches
+from r2f.ui.painters import Painters
+from r2f.ui.painting import DIRECTIONS
+from r2f.ui.words import both, t
+
+TICK_SECONDS = 1
+FAST = dict(queue=False, show_progress="hidden", api_visibility="private")
+
+
+def many_tab(painters: Painters) -> None:
+    """Put the components and events into the Blocks around them."""
+    batches = Batches(painters)
+    with gr.Row(elem_id="many"):
+        with gr.Column(elem_id="many-given", min_width=280):
+            files = gr.File(label=t("many_files"), file_count="multiple", file_types=["image", ".zip", ".heic", ".heif", ".avif"],
+                            type="filepath", elem_id="many-files", height=230)
+            start = gr.Button(t("many_start"), elem_id="many-start", variant="primary")
+            cancel = gr.Button(t("many_cancel"), elem_id="many-cancel", visible=False)
+            said = gr.HTML("", elem_id="many-said")
+            with gr.Row(elem_id="many-home", visible=False) as home:
+                get_zip = gr.DownloadButton(t("many_zip"), elem_id="many-zip")
+                get_csv = gr.DownloadButton(t("many_csv"), elem_id="many-csv")
+            with gr.Accordion(t("finer"), open=False):
+                direction = gr.Radio([(t("way_bloom"), "bloom"), (t("way_frost"), "frost")], value="bloom", label=t("direction"))
+                size = gr.Radio([(t(f"size_{name}"), name) for name in SIZES], value="1024", label=t("size"))
+                brush = gr.Radio([(t(f"brush_{name}"), name) for name in BRUSHES], value="broad", label=t("brush"))
+        with gr.Column(elem_id="many-shown", scale=2, min_width=280, visible=False) as wall:
+            gallery = gr.Gallery(label=t("many_gallery"), elem_id="many-gallery", columns=4, height="auto", format="png",
+                                 object_fit="cover", interactive=False, fit_columns=False, preview=False,
+                                 buttons=["fullscreen", "download"])
+    kept = gr.BrowserState("", storage_key="rime2flower-many", secret="let yourself bloom")
+    seen = gr.State(0)  # pictures in this tab's gallery
+    timer = gr.Timer(TICK_SECONDS, active=False)
+    looks = [said, wall, gallery, start, cancel, home, get_zip, get_csv, timer, seen]
+
+    def begin(given, direction, size, brush):
+        paths = [Path(each["path"]) for each in given or [] if isinstance(each, dict) and isinstance(each.get("path"), str)]
+        if direction not in DIRECTIONS or size not in SIZES or brush not in BRUSHES:
+            raise gr.Error(both("many_none"), print_exception=False)
+        try:
+            batch = batches.begin(paths, direction=direction, size=size, brush=brush)
+        except BadBatch as error:
+            text = both(error.key, **error.values) if error.key else html.escape(str(error), quote=False)
+            raise gr.Error(text, print_exception=False) from error
+        return [batch.key, *look(batch, -1)]
+
+    def look(batch: Batch | None, seen: int) -> list:
+        """What the page shows of a batch now."""
+        if not batch:
+            return [gr.skip()] * 8 + [gr.update(active=False), 0]
+        over = batch.state in ("done", "stopped")
+        pictures = list(batch.shown)
+        return [report(batch, batches.before(batch)), gr.update(visible=True), pictures if len(pictures) != seen else gr.skip(),
+                gr.update(visible=over), gr.update(visible=not over), gr.update(visible=over and bool(batch.zip and pictures)),
+                batch.zip if over else gr.skip(), batch.csv if over else gr.skip(), gr.update(active=not over), len(pictures)]
+
+    start.click(begin, [files, direction, size, brush], [kept, *looks], preprocess=False, api_visibility="private",
+                show_progress="hidden", concurrency_limit=4)  # queued: without, Gradio would hide what a refusal says
+    timer.tick(lambda key, seen: look(batches.get(key), seen), [kept, seen], looks, **FAST)
+    gr.on(None, lambda key: look(batches.get(key), -1), kept, looks, **FAST)  # after a reload
+
+    def stop(key):
+        batch = batches.get(key)
+        if batch:
+            batch.cancel.set()
+
+    cancel.click(stop, kept, None, **FAST)
+
+
+def report(batch: Batch, before: int) -> str:
+    """How far a batch is, in words and as a bar."""
+    total, good = len(batch.sources), len(batch.shown)
+    if batch.state == "waiting":
+        words = both("many_waiting", before=before)
+    elif batch.state == "painting":
+        eta = batch.eta_seconds
+        words = both("many_progress", done=batch.done, total=total, eta="…" if eta is None else spell(eta))
+    else:
+        ended = "many_done" if batch.state == "done" else "many_stopped"
+        words = both(ended, good=good, total=total, seconds=f"{batch.seconds:.0f}")
+    bar = (f'<div class="bar" role="progressbar" aria-valuemin="0" aria-valuemax="{total}" aria-valuenow="{batch.done}" '
+           f'aria-label="{batch.done} / {total}"><i style="width:{100 * batch.done / total:.0f}%"></i></div>')
+    refused = "".join(f"<li>{html.escape(sentence, quote=False)}</li>" for sentence in list(batch.refused))
+    return f'<p role="status">{words}</p>{bar}' + (f"<ul>{refused}</ul>" if refused else "")
+
+
+def spell(seconds: float) -> str:
+    return f"{seconds:.0f} s" if seconds < 100 else f"{seconds / 60:.0f} min"
+
+
