@@ -28,6 +28,7 @@ log = logging.getLogger("r2f")
 RIME, FLOWER = 0, 1  # the streams of chance of the two domains
 SHEETS = (".png", ".jpg", ".jpeg", ".webp")  # what a contact sheet can be
 DRAWN_TRAIN, DRAWN_TEST = 200, 24  # pictures of each domain in the embedded data set
+FIRST_ADDED = 1_000_000  # seed of the first added picture: none of them is among the examples or in the embedded data set
 
 
 class NoPictures(ValueError):
@@ -66,7 +67,7 @@ def load_pictures(config: Config) -> Pictures:
     tests = [load_folder(folder, "held-out pictures", config.load_size, most=config.sample_count)
              if folder else train[:config.sample_count] for folder, train in ((folders[2], rime), (folders[3], flowers))]
     if config.add_drawn:  # without ink on white paper, which teaches white backgrounds
-        added = drawn.write_dataset(Path(config.run) / "added", config.add_drawn, 0, config.load_size,
+        added = drawn.write_dataset(Path(config.run) / "added", config.add_drawn, 0, config.load_size, first_seed=FIRST_ADDED,
                                     flower_kinds=tuple(kind for kind in drawn.FLOWER_KINDS if kind != "ink"))
         rime, flowers = (pictures + load_folder(added / name, f"drawn {what}", config.load_size)
                          for pictures, name, what in ((rime, "trainB", "rime"), (flowers, "trainA", "flowers")))

@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parent.parent
-DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "checkpoints").glob("*/README.md")), ROOT / "docs" / "ARCHITECTURE.md"]
+DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "checkpoints").glob("*/README.md")), *sorted((ROOT / "docs").glob("*.md"))]
+WITH_SUBCOMMANDS = ("r2f.data", "r2f.checkpoint")
 
 
 def commands():
@@ -17,6 +18,8 @@ def commands():
     for document in DOCUMENTS:
         for block in re.findall(r"```(?:bash|sh)\n(.*?)```", document.read_text(), re.DOTALL):
             for line in block.replace("\\\n", " ").splitlines():
+                if "python" not in line:
+                    continue
                 words = shlex.split(line, comments=True)
                 while words and re.fullmatch(r"[A-Z_]+=\S*", words[0]):  # KERAS_BACKEND=jax python …
                     words = words[1:]
@@ -25,7 +28,8 @@ def commands():
 
 
 def program(words):
-    return words[:2] if words[0] == "-m" else words[:1]
+    """What to ask for help: a script, a module, or a module with its subcommand."""
+    return words[:3 if words[1] in WITH_SUBCOMMANDS else 2] if words[0] == "-m" else words[:1]
 
 
 @pytest.fixture(scope="module")

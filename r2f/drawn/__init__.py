@@ -55,7 +55,7 @@ def flower(seed: int, size: int | tuple[int, int] = 256, kind: str | None = None
 
 def write_dataset(folder: str | Path, count_train: int = 400, count_test: int = 40,
                   size: int | tuple[int, int] = 286, progress: bool = True,
-                  flower_kinds: tuple[str, ...] = FLOWER_KINDS) -> Path:
+                  flower_kinds: tuple[str, ...] = FLOWER_KINDS, first_seed: int = 0) -> Path:
     """Write folder/trainA and testA (flowers), trainB and testB (rime) as PNG; keep files that exist.
 
     Without all of FLOWER_KINDS, the kinds named take turns.
@@ -64,7 +64,7 @@ def write_dataset(folder: str | Path, count_train: int = 400, count_test: int = 
     some = flower_kinds != FLOWER_KINDS
     pictures = [(folder / f"{split}{side}" / f"{draw.__name__}_{seed:05d}.png", draw, seed,
                  flower_kinds[seed % len(flower_kinds)] if some and draw is flower else None)
-                for split, first, count in (("train", 0, count_train), ("test", count_train, count_test))
+                for split, first, count in (("train", first_seed, count_train), ("test", first_seed + count_train, count_test))
                 for side, draw in (("A", flower), ("B", rime)) for seed in range(first, first + count)]
     for path, draw, seed, kind in tqdm(pictures, desc=f"drawing {folder}", unit="picture", disable=not progress):
         if not path.exists():
