@@ -102,17 +102,19 @@ class FineBrush:
         self.layers = [layer for layer in self.model.layers if not isinstance(layer, keras.layers.InputLayer)]
         self.norms = [place for place, layer in enumerate(self.layers) if isinstance(layer, GivenNorm)]
         self.inputs = [keras.tree.flatten(layer.input) for layer in self.layers]  # tensors of the graph
-        self.maker = {layer.output.name: place for place, layer in enumerate(self.layers)}
-        self.stages = {}  # names of the tensors at its start and its end -> the part of the network between them
+        # Tensors are told apart by identity: Keras counts their names anew in every thread.
+        self.tensors = {id(tensor): tensor for tensor in (self.model.input, *(layer.output for layer in self.layers))}
+        self.maker = {id(layer.output): place for place, layer in enumerate(self.layers)}
+        self.stages = {}  # the tensors at its start and its end -> the part of the network between them
         self.jit = keras.backend.backend() == "jax"
 
     def paint(self, pixels: np.ndarray) -> np.ndarray:
         """A uint8 picture (H, W, 3) to the same."""
         padded, inner = pad_to_multiple(pixels, STRIDE)
-        held = {self.model.input.name: padded}  # what the next stage starts from: whole layers, by name
+        held = {id(self.model.input): padded}  # what the next stage starts from: whole layers, by their tensor
         for place in self.norms:
-            crossing = [tensor.name for tensor in self.crossing(place)]
-            fresh = [name for name in crossing if name not in held]
+            crossing = self.crossing(place)
+            fresh = [tensor for tensor in crossing if tensor not in held]
             moments, made = [], {}
             for core, results in self.run(held, fresh, padded.shape):
                 values = results[0].astype(np.float32).reshape(-1, results[0].shape[-1])
@@ -120,55 +122,54 @@ class FineBrush:
                 shrink = (core[0].stop - core[0].start) // len(results[0])
                 if shrink == 1:  # a layer of full size is too large to keep; the next stage makes it again
                     continue
-                for name, result in zip(fresh, results, strict=True):
-                    if name not in made:
+                for tensor, result in zip(fresh, results, strict=True):
+                    if tensor not in made:
                         height, width = (length // shrink for length in padded.shape[:2])
-                        made[name] = np.empty((height, width, result.shape[-1]), result.dtype)
-                    made[name][within(core, (0, 0), shrink)] = result
+                        made[tensor] = np.empty((height, width, result.shape[-1]), result.dtype)
+                    made[tensor][within(core, (0, 0), shrink)] = result
             mean, variance = pooled(moments)
             self.layers[place].mean.assign(mean.reshape(1, 1, 1, -1))
             self.layers[place].variance.assign(variance.reshape(1, 1, 1, -1))
             if made:
-                held = {name: made[name] if name in made else held[name] for name in crossing}
+                held = {tensor: made[tensor] if tensor in made else held[tensor] for tensor in crossing}
         painted = np.empty_like(padded)
-        for core, (result,) in self.run(held, [self.model.output.name], padded.shape):
+        for core, (result,) in self.run(held, [id(self.model.output)], padded.shape):
             painted[core] = to_uint8(result)
         return crop_back(painted, inner)
 
-    def crossing(self, place: int) -> list:
+    def crossing(self, place: int) -> list[int]:
         """The tensors that are made before a layer and used by it (the first) or after it."""
-        made = {self.model.input.name, *(layer.output.name for layer in self.layers[:place])}
-        used = [tensor for inputs in self.inputs[place:] for tensor in inputs]
-        return list({tensor.name: tensor for tensor in used if tensor.name in made}.values())
+        made = {id(self.model.input), *(id(layer.output) for layer in self.layers[:place])}
+        used = [id(tensor) for inputs in self.inputs[place:] for tensor in inputs]
+        return list(dict.fromkeys(tensor for tensor in used if tensor in made))
 
-    def run(self, held: dict, wanted: list[str], shape: tuple) -> Iterator[tuple[tuple[slice, slice], list[np.ndarray]]]:
+    def run(self, held: dict, wanted: list[int], shape: tuple) -> Iterator[tuple[tuple[slice, slice], list[np.ndarray]]]:
         """Tile by tile: where its core lies in the picture, and there the wanted tensors (h, w, C)."""
         sources, stage = self.stage(held, wanted)
         for window, core in tiles(shape):
             corner = (window[0].start, window[1].start)
-            parts = [held[name][within(window, (0, 0), shape[0] // len(held[name]))] for name in sources]
+            parts = [held[tensor][within(window, (0, 0), shape[0] // len(held[tensor]))] for tensor in sources]
             parts = [to_float(part) if part.dtype == np.uint8 else part for part in parts]
             results = stage.predict_on_batch([part[None] for part in parts])
             results = results if isinstance(results, list) else [results]  # Keras unpacks a list of one
             height = window[0].stop - window[0].start
             yield core, [result[0][within(core, corner, height // result.shape[1])] for result in map(np.asarray, results)]
 
-    def stage(self, held: dict, wanted: list[str]):
-        """The names of the held tensors that the wanted ones are made from, and the network that does it."""
+    def stage(self, held: dict, wanted: list[int]):
+        """The held tensors that the wanted ones are made from, and the network that does it."""
         import keras
         key = (tuple(held), tuple(wanted))
         if key not in self.stages:
-            tensors = {self.model.input.name: self.model.input, **{layer.output.name: layer.output for layer in self.layers}}
-            sources, names = {}, list(wanted)
-            while names:
-                name = names.pop()
-                if name in held:
-                    sources[name] = tensors[name]
-                else:
-                    names += [tensor.name for tensor in self.inputs[self.maker[name]]]
-            network = keras.Model(list(sources.values()), [tensors[name] for name in wanted])
+            sources, left = [], list(wanted)
+            while left:
+                tensor = left.pop()
+                if tensor not in held:
+                    left += [id(each) for each in self.inputs[self.maker[tensor]]]
+                elif tensor not in sources:
+                    sources.append(tensor)
+            network = keras.Model([self.tensors[each] for each in sources], [self.tensors[each] for each in wanted])
             network.compile(jit_compile=self.jit)
-            self.stages[key] = (list(sources), network)
+            self.stages[key] = (sources, network)
         return self.stages[key]
 
 

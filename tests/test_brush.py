@@ -1,3 +1,6 @@
+import threading
+
+import keras
 import numpy as np
 import pytest
 
@@ -108,3 +111,25 @@ def test_a_change_that_is_the_same_everywhere_is_added_exactly(monkeypatch):
     photo = drawn.rime(4, (150, 201)) // 2 + 40
     assert np.abs(paint_broad(lambda small: small + np.uint8(30), photo).astype(int) - photo - 30).max() <= 1
     assert np.array_equal(paint_broad(lambda small: small, photo), photo)
+
+
+def test_a_brush_made_in_a_thread_whose_names_collide_paints_the_same(monkeypatch):
+    """Keras counts the names of tensors anew in every thread, so a copy's first layer may be called what the input is called."""
+    monkeypatch.setattr(brush, "WORKING_PIXELS", TILE**2)
+    photo, network = drawn.rime(0, (110, 141)), untrained()
+    taken, painted = network.input.name, []
+
+    def number(name):
+        return int(name.rpartition("_")[2]) if name[-1].isdigit() else 0
+
+    def paint():
+        while number(keras.KerasTensor((1,)).name) < number(taken) - 1:
+            pass
+        fine = FineBrush(network)
+        assert fine.model.input.name in [layer.output.name for layer in fine.layers]
+        painted.append(fine.paint(photo))
+
+    thread = threading.Thread(target=paint)
+    thread.start()
+    thread.join()
+    assert np.array_equal(painted[0], FineBrush(network).paint(photo))
