@@ -17,7 +17,8 @@ def decoded(path):
             pictures, milliseconds = [], 0
             for number in range(file.n_frames):
                 file.seek(number)
-                pictures.append(np.asarray(file.convert("RGB")))
+                shown = np.asarray(file.convert("RGB"))
+                pictures += [shown] * round(file.info["duration"] / 80)  # equal frames are stored once and shown for longer
                 milliseconds += file.info["duration"]
         return np.stack(pictures), milliseconds / 1000, {}
     with av.open(str(path)) as file:

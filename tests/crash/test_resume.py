@@ -59,6 +59,7 @@ def undisturbed(tmp_path_factory, drawn_folder):
     return run
 
 
+@pytest.mark.crash
 def test_killed_stopped_and_signalled_it_ends_with_the_digest_of_an_undisturbed_run(undisturbed, drawn_folder, tmp_path):
     run, said = Run(tmp_path / "run"), []
 
