@@ -211,7 +211,8 @@ def test_shipped_pairs_and_those_of_runs_are_on_offer_with_their_cards(tmp_path)
     structure, colour = way_back_of(offers["lite"])
     assert 0 < structure < 1 and 0 < colour < 100
     card = card_of(offers["lite"])
-    for said in ("939 photos of rime", "10,400 steps", "of the structure"):
+    info = offers["lite"].info
+    for said in (f"{info['pictures']['rime']:,} photos of rime", f"{info['step']:,} steps", "of the structure"):
         assert said in card
     assert painters.fastest() in offers
 

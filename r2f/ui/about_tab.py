@@ -36,29 +36,29 @@ OBJECTIVE = """<div class="objective" role="img" aria-label="The objective: beli
 
 DATA = two(
     """<p>The shipped pair learned from 939 photos of rimed trees (the <i>rime</i> class of the public weather data set, CC0) and 299 flower
-    paintings, most by painters long dead: Van Gogh, Monet, Klimt, Manet, Marianne North, Renoir, Japanese prints. None of these pictures is
-    part of the project. The examples are drawn by its own code, but for three photos of window frost from <i>imagecorruptions</i>
+    paintings, most by painters long dead: Van Gogh, Monet, Klimt, Manet, Marianne North, Renoir, Japanese prints; and from 200
+    pictures drawn by its own code. None of the photos and paintings is part of the project. The examples are drawn by its own code, but for three photos of window frost from <i>imagecorruptions</i>
     (Apache-2.0).</p>
     <p>The method is CycleGAN: Jun-Yan Zhu, Taesung Park, Phillip Isola, Alexei A. Efros, <i>Unpaired Image-to-Image Translation using
     Cycle-Consistent Adversarial Networks</i>, 2017. The project is free software, Apache-2.0.</p>""",
     """<p>随附的这一对学自 939 张雾凇树照片（公开天气数据集的 <i>rime</i> 一类，CC0）和 299 幅花卉画，多数出自早已离世的画家：梵高、莫奈、
-    克里姆特、马奈、玛丽安·诺斯、雷诺阿，以及日本版画。这些图片都不在本项目之内。示例由项目自己的代码画成，另有三张窗霜照片取自
+    克里姆特、马奈、玛丽安·诺斯、雷诺阿，以及日本版画；另有 200 幅由项目自己的代码画成。这些照片和画都不在本项目之内。示例由项目自己的代码画成，另有三张窗霜照片取自
     <i>imagecorruptions</i>（Apache-2.0）。</p>
     <p>方法是 CycleGAN：Jun-Yan Zhu、Taesung Park、Phillip Isola、Alexei A. Efros，<i>Unpaired Image-to-Image Translation using
     Cycle-Consistent Adversarial Networks</i>，2017。本项目是自由软件，Apache-2.0。</p>""")
 
 LIMITS = two(
     """<ul><li>It changes colour and brushwork, hardly shape: a tree becomes a blossoming tree, not a bouquet.</li>
-    <li>It knows rimed trees under open skies best. Forests in fog and close twigs come out olive and brown; frost on windows, which it never
-    saw, turns to brown weave.</li>
-    <li>The way back is measured from the picture you would download. It is paler and bluer than the photo; a red car does not return.</li>
+    <li>It knows rimed trees under open skies best. Forests in fog and grey skies change least; photographs of frost on windows turn
+    to olive and brown weave. A fine noise of colours is left in its paintings.</li>
+    <li>The way back is measured from the picture you would download. Reds and the colours of dusk do not return.</li>
     <li>A part of the photo can hide in the painting as fine texture: that is how such networks find back so well, and it is no
     memory of the ice.</li>
     <li>It learned at 128 pixels: in a large photo the brush is fine, so the broad brush works smaller and carries the change up.</li></ul>
     <p>Photos and paintings are deleted here after an hour; what the camera sees is kept nowhere. Nothing is learned from them.</p>""",
     """<ul><li>它改变颜色和笔触，很少改变形状：树会开花，但不会变成花束。</li>
-    <li>它最懂晴空下的雾凇树。雾中的林子和近处的细枝会偏橄榄和褐色；没见过的窗霜会变成褐色的织纹。</li>
-    <li>归途从可下载的画量起。它比照片更淡、更蓝；红色的车回不来。</li>
+    <li>它最懂晴空下的雾凇树。雾中的林子和灰色的天空变化最小；窗霜照片会变成橄榄色和褐色的织纹。画里还留有细小的彩色杂点。</li>
+    <li>归途从可下载的画量起。红色和暮色回不来。</li>
     <li>照片的一部分会以细纹藏在画里：这类网络因此能找到归途，那不是对冰的记忆。</li>
     <li>它在 128 像素上学成：大照片里笔触偏细，所以粗笔先画小幅，再把变化放大。</li></ul>
     <p>照片和画作一小时后在此删除；镜头所见不留存。它不会从中学习。</p>""")
