@@ -212,7 +212,7 @@ def test_shipped_pairs_and_those_of_runs_are_on_offer_with_their_cards(tmp_path)
     assert 0 < structure < 1 and 0 < colour < 100
     card = card_of(offers["lite"])
     info = offers["lite"].info
-    for said in (f"{info['pictures']['rime']:,} photos of rime", f"{info['step']:,} steps", "of the structure"):
+    for said in (f"{info['pictures']['rime']} photos of rime", f"{info['step']:,} steps", "of the structure"):
         assert said in card
     assert painters.fastest() in offers
 
