@@ -66,7 +66,7 @@ def write_dataset(folder: str | Path, count_train: int = 400, count_test: int = 
                  flower_kinds[seed % len(flower_kinds)] if some and draw is flower else None)
                 for split, first, count in (("train", first_seed, count_train), ("test", first_seed + count_train, count_test))
                 for side, draw in (("A", flower), ("B", rime)) for seed in range(first, first + count)]
-    for path, draw, seed, kind in tqdm(pictures, desc=f"drawing {folder}", unit="picture", disable=not progress):
+    for path, draw, seed, kind in tqdm(pictures, desc=f"drawing {folder}", unit="picture", disable=None if progress else True):
         if not path.exists():
             path.parent.mkdir(parents=True, exist_ok=True)
             unfinished = path.with_suffix(".unfinished")
