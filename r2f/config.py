@@ -60,6 +60,8 @@ class Config:
     cycle_weight: float = setting(10.0, "weight of the cycle term")
     identity_weight: float = setting(5.0, "weight of the identity term; 0 leaves its two passes out")
     cycle_noise: float = setting(2.0, "noise between the halves of the cycle, standard deviation in 1/255 of the range")
+    cycle_colour_noise: float = setting(0.0, "noise of colour alone between the halves of the cycle, likewise; against fine "
+                                        "colours in which a painting hides its photo")
     augment: str = setting("translation,cutout,colour", "what is done to everything the discriminators see, comma-separated, "
                            "or none")
     pool_size: int = setting(50, "earlier fakes kept for each discriminator; 0 for none", structural=True)

@@ -63,10 +63,17 @@ class CycleGAN(keras.Model):
         return [ops.reshape(each, (self.config.batch_size, side, side, 3)) for each in pictures]
 
     def noisy(self, picture):
-        """What a person would download is 8 bits deep: nothing finer may carry the way back (Chu et al., arXiv:1712.02950)."""
-        if not self.config.cycle_noise:
-            return picture
-        return picture + keras.random.normal(picture.shape, stddev=self.config.cycle_noise * 2 / 255, seed=self.noise_seed)
+        """What a person would download is 8 bits deep: nothing finer may carry the way back (Chu et al., arXiv:1712.02950).
+
+        Nor should fine colours, which a painting has none of; noise that leaves the brightness alone drowns them.
+        """
+        drawn = lambda amount: keras.random.normal(picture.shape, stddev=amount * 2 / 255, seed=self.noise_seed)  # noqa: E731
+        if self.config.cycle_noise:
+            picture = picture + drawn(self.config.cycle_noise)
+        if self.config.cycle_colour_noise:
+            colours = drawn(self.config.cycle_colour_noise)
+            picture = picture + colours - ops.mean(colours, axis=-1, keepdims=True)
+        return picture
 
     def call(self, pictures, training=False):
         """Rime x and flowers y, (N, S, S, 3) each, to every picture the objective needs, by name."""

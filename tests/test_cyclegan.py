@@ -158,3 +158,12 @@ def test_the_way_back_starts_from_a_picture_with_the_noise_of_the_configuration(
     assert abs(noise.std() - expected) < 4 * expected / np.sqrt(2 * noise.size)
     assert abs(noise.mean()) < 4 * expected / np.sqrt(noise.size)
     assert CycleGAN(config.preset("r2f", cycle_noise=0.0, **small)).noisy(picture) is picture
+
+
+def test_noise_of_colour_leaves_the_brightness_alone():
+    small = dict(filters=2, blocks=1, discriminator_filters=2, image_size=32, load_size=32, pool_size=0)
+    picture = np.zeros((1, 32, 32, 3), "float32")
+    noise = np.asarray(CycleGAN(config.preset("r2f", cycle_noise=0.0, cycle_colour_noise=12.0, **small)).noisy(picture))
+    assert np.abs(noise.mean(axis=-1)).max() < 1e-6
+    expected = 12.0 / 127.5 * np.sqrt(2 / 3)  # one of three directions is taken away
+    assert abs(noise.std() - expected) < 4 * expected / np.sqrt(2 * noise.size * 2 / 3)
