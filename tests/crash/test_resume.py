@@ -44,12 +44,12 @@ def at_step(run, step, process):
 
 
 def newest_step(run):
-    newest = checkpoint.latest(run.checkpoints)
-    return checkpoint.step_of(newest) if newest else None
+    found = checkpoint.newest(run.checkpoints)
+    return checkpoint.step_of(found[0]) if found else None
 
 
 def digests(run):
-    return checkpoint.read_manifest(checkpoint.latest(run.checkpoints))["files"]
+    return checkpoint.read_manifest(checkpoint.newest(run.checkpoints)[0])["files"]
 
 
 @pytest.fixture(scope="module")
@@ -150,7 +150,7 @@ def test_killed_again_and_again_at_random_moments(undisturbed, drawn_folder, tmp
     chance, reached = random.Random(seed), 0
     while True:
         process = started(run, drawn_folder)
-        goal = reached + chance.randint(5, 60)
+        goal = reached + chance.randint(20, 120)
         while process.poll() is None and not any(line["step"] >= goal for line in run.read_metrics(50)):
             time.sleep(0.005)
         time.sleep(chance.random() * 0.2)
