@@ -24,11 +24,18 @@ The map, in reading order; docs/ARCHITECTURE.md says why.
     run         the run directory
     preflight   what a training will need
     heartbeat   status.json, every second
+    usage       memory, GPU and disk at this moment
+    events      TensorBoard's files
+    output      what a training makes of its model: pair, sample sheet
+    quality     how good its pair is, and the best so far
     recorder    what a training leaves behind
     ending      how a training ends
     train       python -m r2f.train
     keeper      the process beside a training
     runner      start, stop and watch a training
+    device      what a training here would compute on
+    speed       how long it would take
+    card        the card of a pair that came out of a training
     bloom       Bloomer, and python -m r2f.bloom
     brush       pictures larger than a megapixel
     compare     photo and way back, in figures

@@ -148,11 +148,6 @@ def verify(checkpoint: Path) -> dict:
         return manifest
 
 
-def latest(folder: Path) -> Path | None:
-    """The newest checkpoint that verifies, or None; those passed over are logged. Raises OSError as `verify` does."""
-    return next(filter(verifies, checkpoints(folder)), None)
-
-
 def newest(folder: Path) -> tuple[Path, dict[str, np.ndarray]] | None:
     """The newest checkpoint that verifies and its state, each read once, or None where there is no checkpoint yet.
 

@@ -10,6 +10,7 @@ from dataclasses import MISSING, asdict, dataclass, field, fields, replace
 
 FOLDERS = ("rime", "flowers", "data", "rime_test", "flowers_test", "run", "start_from")
 AUGMENTATIONS = ("translation", "cutout", "colour")
+LEAST_HELD_OUT = 8  # pictures of a domain, for a figure of quality to mean anything
 
 
 class ConfigError(ValueError):
@@ -55,15 +56,19 @@ class Config:
     discriminator_filters: int = setting(64, "filters of a discriminator's first layer", structural=True)
     discriminator_strides: int = setting(3, "halvings in a discriminator: 3 judges patches of 70 pixels, 4 of 142",
                                          structural=True)
+    discriminator_norm: str = setting("instance", "what holds a discriminator steady: instance norm, spectral norm of its "
+                                      "kernels in its place, or both", structural=True, choices=("instance", "spectral", "both"))
 
     # the objective
     cycle_weight: float = setting(10.0, "weight of the cycle term")
     identity_weight: float = setting(5.0, "weight of the identity term; 0 leaves its two passes out")
+    identity_until: float = setting(1.0, "the identity term falls linearly to 0 at this part of the run; 1 for never")
     cycle_noise: float = setting(2.0, "noise between the halves of the cycle, standard deviation in 1/255 of the range")
     cycle_colour_noise: float = setting(0.0, "noise of colour alone between the halves of the cycle, likewise; against fine "
                                         "colours in which a painting hides its photo")
     augment: str = setting("translation,cutout,colour", "what is done to everything the discriminators see, comma-separated, "
                            "or none")
+    gradient_penalty: float = setting(0.0, "weight of the discriminators' slope around real pictures; 0 leaves it out")
     pool_size: int = setting(50, "earlier fakes kept for each discriminator; 0 for none", structural=True)
 
     # the optimizer
@@ -84,6 +89,10 @@ class Config:
     checkpoint_steps: int = setting(0, "steps between two checkpoints, besides those by the clock; 0 for none")
     checkpoint_minutes: float = setting(5.0, "minutes between two checkpoints; what a crash can lose at most")
     milestone_steps: int = setting(0, "a checkpoint at a multiple of this many steps is kept for ever; 0 for none")
+    evaluate_steps: int = setting(5000, "steps between two measurements of quality on held-out pictures, by which the best pair "
+                                  "is kept; 0 for none")
+    evaluate_count: int = setting(64, "held-out pictures of each domain to measure quality on, at most")
+    tensorboard: bool = setting(False, "write event files for TensorBoard, too")
 
     def __post_init__(self):
         for each in fields(self):
@@ -102,6 +111,9 @@ class Config:
         if 0 < self.pool_size < self.batch_size:
             raise ConfigError(f"pool_size is {self.pool_size}, smaller than batch_size {self.batch_size}; "
                               "make it 0 or at least the batch size.")
+        if self.evaluate_steps and self.evaluate_count < LEAST_HELD_OUT:
+            raise ConfigError(f"evaluate_count is {self.evaluate_count}; it must be at least {LEAST_HELD_OUT}, "
+                              "or make evaluate_steps 0.")
         if self.seed < 0:
             raise ConfigError(f"seed is {self.seed}; it must be 0 or more.")
         if not 0 <= self.averaging < 1:
@@ -110,6 +122,8 @@ class Config:
             raise ConfigError(f"decay_from is {self.decay_from}; it must be between 0 and 1.")
         if not 0 < self.colourful <= 1:
             raise ConfigError(f"colourful is {self.colourful}; it must be above 0 and at most 1.")
+        if not 0 < self.identity_until <= 1:
+            raise ConfigError(f"identity_until is {self.identity_until}; it must be above 0 and at most 1.")
         unknown = set(self.augmentations) - set(AUGMENTATIONS)
         if unknown:
             raise ConfigError(f"augment has {', '.join(sorted(unknown))}; it may have {', '.join(AUGMENTATIONS)}, or be none.")

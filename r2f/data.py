@@ -50,28 +50,38 @@ def load_pictures(config: Config) -> Pictures:
 
     Raises NoPictures, which says what was looked for and where.
     """
-    if config.drawn or config.data:
-        root = drawn_folder(config) if config.drawn else Path(config.data)
-        folders = [root / name for name in ("trainB", "trainA", "testB", "testA")]
-    elif config.rime and config.flowers:
-        folders = [Path(name) if name else None
-                   for name in (config.rime, config.flowers, config.rime_test, config.flowers_test)]
-    else:
-        raise NoPictures("No pictures were named; give --rime DIR and --flowers DIR, or --data DIR with trainA (flowers) "
-                         "and trainB (rime), or --drawn.")
-    prefixes = tuple(part.strip() for part in config.prefixes.split(",") if part.strip())
-    rime = load_folder(folders[0], "rime photos", config.load_size)
-    flowers = most_colourful(load_folder(folders[1], "flower paintings", config.load_size, prefixes), config.colourful)
-    if config.data:  # there, testA and testB may be missing; a folder that was named may not
-        folders[2:] = [folder if folder.is_dir() else None for folder in folders[2:]]
+    rime_folder, flowers_folder, *test_folders = folders(config)
+    rime = load_folder(rime_folder, "rime photos", config.load_size)
+    flowers = load_folder(flowers_folder, "flower paintings", config.load_size, prefixes(config))
+    flowers = most_colourful(flowers, config.colourful)
     tests = [load_folder(folder, "held-out pictures", config.load_size, most=config.sample_count)
-             if folder else train[:config.sample_count] for folder, train in ((folders[2], rime), (folders[3], flowers))]
+             if folder else train[:config.sample_count] for folder, train in zip(test_folders, (rime, flowers), strict=True)]
     if config.add_drawn:  # without ink on white paper, which teaches white backgrounds
         added = drawn.write_dataset(Path(config.run) / "added", config.add_drawn, 0, config.load_size, first_seed=FIRST_ADDED,
                                     flower_kinds=tuple(kind for kind in drawn.FLOWER_KINDS if kind != "ink"))
         rime, flowers = (pictures + load_folder(added / name, f"drawn {what}", config.load_size)
                          for pictures, name, what in ((rime, "trainB", "rime"), (flowers, "trainA", "flowers")))
     return Pictures(rime, flowers, *tests)
+
+
+def folders(config: Config) -> list[Path | None]:
+    """Where the rime, the flowers, the held-out rime and the held-out flowers are; None for held-out ones that there are not.
+
+    Raises NoPictures where no pictures were named.
+    """
+    if config.drawn or config.data:
+        root = drawn_folder(config) if config.drawn else Path(config.data)
+        found = [root / name for name in ("trainB", "trainA", "testB", "testA")]
+        return found[:2] + [folder if folder.is_dir() else None for folder in found[2:]]  # a folder that was named must be there
+    if config.rime and config.flowers:
+        return [Path(name) if name else None for name in (config.rime, config.flowers, config.rime_test, config.flowers_test)]
+    raise NoPictures("No pictures were named; give --rime DIR and --flowers DIR, or --data DIR with trainA (flowers) "
+                     "and trainB (rime), or --drawn.")
+
+
+def prefixes(config: Config) -> tuple[str, ...]:
+    """What the file names of the flowers it learns from begin with; () for all."""
+    return tuple(part.strip() for part in config.prefixes.split(",") if part.strip())
 
 
 def most_colourful(pictures: list[np.ndarray], part: float) -> list[np.ndarray]:

@@ -12,6 +12,7 @@ import shlex
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -60,9 +61,10 @@ class Painted:
     flowers_again: np.ndarray
 
 
-def held_out(folder: Path, what: str, side: int = SIDE, most: int | None = None, prefixes: tuple[str, ...] = ()) -> HeldOut:
+def held_out(folder: Path, what: str, side: int = SIDE, most: int | None = None, prefixes: tuple[str, ...] = (),
+             least: int = LEAST_PICTURES) -> HeldOut:
     """A folder's pictures, in the order of their names: the largest centred square of each, resized. `most` takes that many,
-    evenly spaced. A file that can't be read is logged and left out. Raises NoPictures where fewer than 4 are left."""
+    evenly spaced. A file that can't be read is logged and left out. Raises NoPictures where fewer than `least` are left."""
     if not folder.is_dir():
         raise NoPictures(f"There is no folder {folder} to take {what} from; check the path.")
     paths = [path for path in list_pictures(folder) if not prefixes or path.name.startswith(prefixes)]
@@ -74,9 +76,9 @@ def held_out(folder: Path, what: str, side: int = SIDE, most: int | None = None,
             names.append(path.name)
         except UnreadablePicture as error:
             log.warning("left out: %s", error)
-    if len(squares) < LEAST_PICTURES:
+    if len(squares) < least:
         named = f" whose names begin with {' or '.join(prefixes)}" if prefixes else ""
-        raise NoPictures(f"Figures need at least {LEAST_PICTURES} {what}; {folder} has {len(squares)} readable ones{named}.")
+        raise NoPictures(f"Figures need at least {least} {what}; {folder} has {len(squares)} readable ones{named}.")
     return HeldOut(folder, names, np.stack(squares))
 
 
@@ -138,9 +140,41 @@ def faults(painted: Painted) -> dict:
     return found
 
 
-def quick(bloom: Callable, frost: Callable, rime: np.ndarray, flowers: np.ndarray,
-          features: Callable = colour_and_gradients) -> dict[str, float]:
-    """A few figures of a pair in training, on held-out pictures, uint8 (N, S, S, 3) and (M, S, S, 3), at least 4 of each.
+@dataclass(frozen=True)
+class Yardstick:
+    """Held-out pictures, uint8 (N, S, S, 3) and (M, S, S, 3), at least 4 of each, and what is measured of them once."""
+
+    rime: np.ndarray
+    flowers: np.ndarray
+    features: Callable = colour_and_gradients
+
+    @cached_property
+    def vectors(self) -> dict[str, np.ndarray]:
+        return {"rime": self.features(self.rime), "flowers": self.features(self.flowers)}
+
+    @cached_property
+    def colour_noise(self) -> float:
+        """That of real paintings."""
+        return float(np.mean([metrics.colour_noise(picture) for picture in self.flowers]))
+
+    @cached_property
+    def apart(self) -> float:
+        """How far a photo is from another one of the set, in Lab units a pixel."""
+        return lab_distance(self.rime, np.roll(self.rime, 1, axis=0))
+
+    @cached_property
+    def digest(self) -> str:
+        """Of the pictures: scores of another digest can't be compared."""
+        return hashlib.sha256(self.rime.tobytes() + self.flowers.tobytes()).hexdigest()
+
+
+def lab_distance(pictures: np.ndarray, others: np.ndarray) -> float:
+    return float(np.mean([np.linalg.norm(metrics.lab(picture) - metrics.lab(other), axis=-1).mean()
+                          for picture, other in zip(pictures, others, strict=True)]))
+
+
+def quick(bloom: Callable, frost: Callable, yardstick: Yardstick) -> dict[str, float]:
+    """A few figures of a pair in training.
 
     `bloom` and `frost` are callables from a uint8 picture (H, W, 3) to one. Needs no package beyond the trainer's own. Takes
     two passes through a generator for every picture, and for the rest about 20 ms a picture of 128 pixels on one core. With
@@ -152,18 +186,14 @@ def quick(bloom: Callable, frost: Callable, rime: np.ndarray, flowers: np.ndarra
     bloom x way back, divided by the colour noise where that is above 1. A pair that does nothing scores 0, and so does
     one that forgets the photo.
     """
-    painted = paint(bloom, frost, rime, flowers)
-    vectors = {"rime": features(painted.rime), "flowers": features(painted.flowers)}
-    found = {}
+    painted, vectors, found = paint(bloom, frost, yardstick.rime, yardstick.flowers), yardstick.vectors, {}
     for name, before, after, real in (("bloom", "rime", painted.bloom, "flowers"), ("frost", "flowers", painted.frost, "rime")):
-        compared = metrics.comparison(metrics.kid, vectors[before], features(after), vectors[real], QUICK_SUBSETS)
+        compared = metrics.comparison(metrics.kid, vectors[before], yardstick.features(after), vectors[real], QUICK_SUBSETS)
         found |= {f"kid_{name}": compared["after"]["value"], f"gap_closed_{name}": compared["gap_closed"]["value"],
                   f"gap_closed_{name}_error": compared["gap_closed"]["error"]}
-    photos, again = metrics.lab(painted.rime), metrics.lab(painted.rime_again)
-    apart = [np.linalg.norm(photos - other, axis=-1).mean() for other in (again, np.roll(photos, 1, axis=0))]
-    found["way_back"] = float(1 - apart[0] / apart[1])
-    noise = [np.mean([metrics.colour_noise(picture) for picture in pictures]) for pictures in (painted.bloom, painted.flowers)]
-    found["colour_noise"] = float(noise[0] / max(noise[1], 1e-6))
+    found["way_back"] = 1 - lab_distance(painted.rime, painted.rime_again) / max(yardstick.apart, 1e-6)
+    noise = np.mean([metrics.colour_noise(picture) for picture in painted.bloom])
+    found["colour_noise"] = float(noise / max(yardstick.colour_noise, 1e-6))
     gap = found["gap_closed_bloom"]
     score = gap * max(found["way_back"], 0) / max(found["colour_noise"], 1) if gap > 0 else gap
     return rounded({**found, "score": float(score)})

@@ -19,7 +19,8 @@ from r2f.images import list_pictures
 FEW_PICTURES = 100  # of a domain
 LONG_SIDE = 1.4  # of a kept picture, in short sides: between 4:3 and 3:2
 PNG_BYTES = 2.0  # of a pixel, for photos and paintings
-METRICS_LINE_BYTES = 450
+METRICS_LINE_BYTES = 520
+EVENTS_BYTES = 900  # of a line of metrics in an event file
 SPARE_BYTES = 50_000_000  # what is left of a disk for everybody else
 CGROUP = Path("/sys/fs/cgroup")  # where Linux says what a container may use
 # Measured on Linux, TensorFlow on a CPU, batch sizes 1 and 4, 64 to 256 pixels, lite and r2f; tests/test_preflight.py has it.
@@ -62,8 +63,10 @@ def estimate(config: Config, pictures: tuple[int, int] | None = None) -> Estimat
     milestones = config.steps // config.milestone_steps if config.milestone_steps else 0
     sheets = config.steps // config.sample_steps if config.sample_steps else 0
     sheet = 6 * config.sample_count * config.image_size ** 2 * PNG_BYTES
-    disk = ((KEPT + 1 + milestones) * state + 2 * pair + sheets * sheet + drawn * picture_pixels * PNG_BYTES
-            + config.steps / config.log_steps * METRICS_LINE_BYTES)
+    pairs = 4 if config.evaluate_steps else 2  # the newest and the best, each with its successor
+    disk = ((KEPT + 1 + milestones) * state + pairs * pair + drawn * picture_pixels * PNG_BYTES
+            + sheets * sheet * (2 if config.tensorboard else 1)
+            + config.steps / config.log_steps * (METRICS_LINE_BYTES + (EVENTS_BYTES if config.tensorboard else 0)))
     held = (sum(count_pictures(config) if pictures is None else pictures) + 2 * config.add_drawn) * picture_pixels * 3
     step = STEP_BYTES["float32" if config.precision == "float32" else "bfloat16"] * step_numbers(config)
     memory = PROGRAM_BYTES + STATE_COPIES * state + held + step

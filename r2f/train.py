@@ -31,9 +31,9 @@ if "jax" in os.environ.get("KERAS_BACKEND", ""):
 import keras  # noqa: E402
 import numpy as np  # noqa: E402
 
-from r2f import checkpoint, config, data, pair, preflight  # noqa: E402
+from r2f import checkpoint, config, data, events, pair, preflight  # noqa: E402
 from r2f.config import Config, ConfigError  # noqa: E402
-from r2f.cyclegan import LOSSES, CycleGAN  # noqa: E402, F401
+from r2f.cyclegan import CycleGAN  # noqa: E402
 from r2f.ending import (  # noqa: E402
     EXIT_BAD_INPUT,
     EXIT_BUSY,
@@ -53,16 +53,19 @@ from r2f.ending import (  # noqa: E402
 )
 from r2f.heartbeat import Heartbeat  # noqa: E402
 from r2f.networks import device, dtype_policy, on_gpu  # noqa: E402
-from r2f.recorder import Recorder, save_pair  # noqa: E402
-from r2f.run import Run, RunBusy, read_json, write_json  # noqa: E402
+from r2f.output import save_pair  # noqa: E402
+from r2f.recorder import Recorder  # noqa: E402
+from r2f.run import REQUESTS, Run, RunBusy, read_json, write_json  # noqa: E402
 
 log = logging.getLogger("r2f")
 
 SETUP = "setup.json"  # what exactness depends on besides the Config: pictures, versions, machine
 # What may be in a directory before a training begins there: what whoever starts it writes, and pictures drawn for it.
 BEFORE_A_RUN = {"lock", "stop", "status.json", "train.log", "drawn", "added"}
+BEFORE_A_RUN |= {Run(Path()).request(what).name for what in REQUESTS}
 
-OF_ONE_PROCESS = ("state", "pid", "reason", "step_began", "save_error", "write_error", "exit_code", "ended")  # in the status
+# Values of the status that say nothing about the next process.
+OF_ONE_PROCESS = ("state", "pid", "reason", "step_began", "save_error", "write_error", "doing", "exit_code", "ended")
 
 
 @keras.saving.register_keras_serializable(package="r2f")
@@ -169,6 +172,7 @@ def train(run: Run, settings: Config, resume: bool, heartbeat: Heartbeat, reques
     if start >= settings.steps:
         log.info("the run is at step %d of %d already: nothing to do", start, settings.steps)
         save_pair(run.pair, model, settings, start, pictures)  # a crash may have come between checkpoint and pair
+        recorder.crown()
         heartbeat.say(state="finished", reason="finished")
         return 0
     try:
@@ -239,6 +243,8 @@ def main(arguments: list[str] | None = None) -> int:
         if dry_run:
             print(settings.to_json(), end="")
             return 0
+        if settings.tensorboard and not events.available():
+            raise ConfigError(events.MISSING)
         if run.path.exists() and not run.path.is_dir():
             raise ConfigError(f"{run.path} is a file; choose a directory for --run.")
         with EndRequest() as request, run.locked():

@@ -22,3 +22,19 @@ def drawn_folder(tmp_path_factory):
         for seed in seeds:
             write_picture(draw(seed, (48, 64)), root / name / f"{seed}.png")
     return root
+
+
+@pytest.fixture(scope="session")
+def finished(tmp_path_factory, drawn_folder):
+    """A run that nobody disturbed, 8 steps long, every step's checkpoint kept."""
+    from machine import start
+    path = tmp_path_factory.mktemp("runs") / "undisturbed"
+    assert start(path, drawn_folder, "--sample-steps=4", "--milestone-steps=1") == 0
+    return path
+
+
+@pytest.fixture(scope="session")
+def machine(finished):
+    """One model whose step is traced once, for every test that trains it; see machine.py."""
+    from machine import Machine
+    return Machine(finished)

@@ -24,7 +24,7 @@ def names(folder):
 def test_a_checkpoint_comes_back_as_it_was(tmp_path):
     path = checkpoint.commit(tmp_path, 7, state(7))
     assert path.name == "step_00000007"
-    restored = checkpoint.restore(checkpoint.latest(tmp_path))
+    restored = checkpoint.restore(checkpoint.newest(tmp_path)[0])
     assert all(np.array_equal(restored[name], array) and restored[name].dtype == array.dtype for name, array in state(7).items())
 
 
@@ -51,7 +51,7 @@ def test_a_damaged_checkpoint_is_passed_over_for_the_one_before(tmp_path, damage
             manifest.unlink()
         case "empty manifest":
             manifest.write_text("{}")
-    assert checkpoint.latest(tmp_path).name == "step_00000001"
+    assert checkpoint.newest(tmp_path)[0].name == "step_00000001"
     assert "step_00000002" in caplog.text
 
 
@@ -60,7 +60,7 @@ def test_a_commit_after_falling_back_is_kept_and_what_did_not_verify_goes(tmp_pa
         checkpoint.commit(tmp_path, step, state(step), milestone=step == 10)
     for step in (20, 30):
         (tmp_path / f"step_{step:08d}" / "state.safetensors").write_bytes(b"damaged")
-    assert checkpoint.latest(tmp_path).name == "step_00000010"
+    assert checkpoint.newest(tmp_path)[0].name == "step_00000010"
     assert checkpoint.commit(tmp_path, 11, state(11)).exists()
     assert names(tmp_path) == ["step_00000010", "step_00000011"]
 
@@ -78,8 +78,8 @@ def test_a_failed_save_keeps_every_earlier_checkpoint(tmp_path, monkeypatch):
 
 
 def test_no_checkpoint_at_all_is_none(tmp_path):
-    assert checkpoint.latest(tmp_path) is None and checkpoint.newest(tmp_path) is None
-    assert checkpoint.latest(tmp_path / "none") is None
+    assert checkpoint.newest(tmp_path) is None
+    assert checkpoint.newest(tmp_path / "none") is None
 
 
 def test_checkpoints_of_which_none_verifies_are_an_error_and_not_a_start_from_nothing(tmp_path):

@@ -108,7 +108,8 @@ def test_the_quick_score_falls_for_doing_nothing_and_for_forgetting_the_photo(pi
     def taken_off(picture):
         return (2 * picture.astype(int) - print_).clip(0, 255).astype(np.uint8)
 
-    scores = {name: evaluate.quick(*pair, rime, flowers)["score"] for name, pair in
+    yardstick = evaluate.Yardstick(rime, flowers)
+    scores = {name: evaluate.quick(*pair, yardstick)["score"] for name, pair in
               {"nothing": (same, same), "overlaid": (overlaid, taken_off),
                "forgotten": (lambda picture: flowers[0], lambda picture: flowers[1])}.items()}
     print(scores)
@@ -117,7 +118,7 @@ def test_the_quick_score_falls_for_doing_nothing_and_for_forgetting_the_photo(pi
 
 
 def test_the_quick_figures_are_floats_and_always_the_same(pictures):
-    first, second = (evaluate.quick(same, lambda picture: 255 - picture, *pictures) for _ in range(2))
+    first, second = (evaluate.quick(same, lambda picture: 255 - picture, evaluate.Yardstick(*pictures)) for _ in range(2))
     assert first == second
     assert all(type(value) is float for value in first.values()), first
     json.dumps(first, allow_nan=False)

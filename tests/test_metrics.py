@@ -142,8 +142,9 @@ def test_what_a_training_needs_of_it_does_without_scikit_image():
     import subprocess
     import sys
     code = ("import sys; sys.modules['skimage'] = sys.modules['torch'] = sys.modules['scipy'] = None; import numpy as np; "
-            "from r2f.evaluate import quick; from r2f import drawn; p = np.stack([drawn.rime(s, 64) for s in range(4)]); "
-            "print(quick(lambda x: x, lambda x: x, p, p[::-1])['score'])")
+            "from r2f.evaluate import Yardstick, quick; from r2f import drawn; "
+            "p = np.stack([drawn.rime(s, 64) for s in range(4)]); "
+            "print(quick(lambda x: x, lambda x: x, Yardstick(p, p[::-1]))['score'])")
     done = subprocess.run([sys.executable, "-c", code], text=True, capture_output=True, timeout=120)
     assert done.returncode == 0, done.stderr
     assert float(done.stdout) == 0

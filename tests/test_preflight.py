@@ -58,8 +58,11 @@ def test_more_of_anything_needs_more():
     for changes in (dict(image_size=320), dict(batch_size=2), dict(filters=64), dict(blocks=12), dict(load_size=400),
                     dict(precision="float32", image_size=260)):
         assert preflight.estimate(replace(plain, **changes), (200, 200)).memory_bytes > base.memory_bytes, changes
-    for changes in (dict(milestone_steps=100), dict(sample_steps=10), dict(filters=64), dict(add_drawn=50), dict(log_steps=1)):
+    for changes in (dict(milestone_steps=100), dict(sample_steps=10), dict(filters=64), dict(add_drawn=50), dict(log_steps=1),
+                    dict(tensorboard=True)):
         assert preflight.estimate(replace(plain, **changes), (200, 200)).disk_bytes > base.disk_bytes, changes
+    best = base.disk_bytes - preflight.estimate(replace(plain, evaluate_steps=0), (200, 200)).disk_bytes
+    assert best == 2 * base.pair_bytes  # the best pair, and the one that takes its place
     assert preflight.estimate(plain, (2000, 200)).pictures_bytes == pytest.approx(5.5 * base.pictures_bytes)
 
 

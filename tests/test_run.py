@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from r2f.run import HANDED_OVER, Run, RunBusy
+from r2f.run import HANDED_OVER, Run, RunBusy, append_line
 
 
 @pytest.fixture
@@ -91,6 +91,20 @@ def test_a_stop_request_from_before_is_not_for_the_next_training(run):
         assert not run.stop.exists()
 
 
+def test_a_running_training_can_be_asked_for_a_sample_or_a_save_and_a_new_one_does_not_answer_for_it(run):
+    assert not run.ask("sample"), "nobody would answer"
+    assert list(run.path.iterdir()) == []
+    with run.locked():
+        assert run.ask("sample") and run.ask("save") and run.asked("sample") and run.asked("save")
+        with pytest.raises(ValueError, match="sample or save, not for 'stop'"):
+            run.ask("stop")
+    with run.locked():
+        assert run.asked("sample") is run.asked("save") is None
+    (run.path / "sample").write_text("somebody's own file")
+    with run.locked():
+        assert (run.path / "sample").exists()
+
+
 @pytest.mark.parametrize("content", ["", "{", "[1]", "null", "7"])
 def test_a_damaged_status_reads_as_none(run, content):
     run.status_file.write_text(content)
@@ -136,6 +150,32 @@ def test_few_metrics_are_read_whole_when_points_are_asked_for(run):
         run.append_metrics(step=step, loss=1 / step)
     assert run.read_metrics(points=10) == run.read_metrics()
     assert Run(run.path / "nowhere").read_metrics(points=10) == []
+
+
+def quality_line(run, step, **values):
+    append_line(run.quality_file, {"step": step, "score": step / 1000, **values})
+
+
+def test_figures_of_quality_are_among_the_points_however_few_are_asked_for(run):
+    long_metrics(run, 4_000)
+    for step in (500, 1_000, 2_777):
+        quality_line(run, step, place=-1)
+    points = run.read_metrics(points=20)
+    assert len(points) < 30
+    assert [(each["step"], each["place"]) for each in points if "score" in each] == [(500, -1), (1_000, -1), (2_777, -1)]
+    assert [each["step"] for each in points] == sorted({each["step"] for each in points})
+    whole = {each["step"]: each for each in run.read_metrics()}
+    assert whole[500]["score"] == 0.5 and whole[500]["loss_of_a_long_name_0"] == 0.12345678901234560
+
+
+def test_figures_of_a_stretch_that_is_trained_again_are_left_out_and_those_between_lines_are_lines_of_their_own(run):
+    assert run.read_quality() == []
+    quality_line(run, 2)
+    assert run.read_metrics() == []
+    for step in (1, 3):
+        run.append_metrics(step=step, loss=1 / step)
+    quality_line(run, 4)
+    assert run.read_metrics() == [{"step": 1, "loss": 1}, {"step": 2, "score": 0.002}, {"step": 3, "loss": 1 / 3}]
 
 
 def test_what_an_abandoned_stretch_said_does_not_outlive_the_resumption(run):

@@ -11,87 +11,18 @@ import subprocess
 import sys
 import threading
 import time
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
-from tiny import OPTIONS, TINY
+from machine import STEPS, different, final_digest, losses, start, state_at
 
-from r2f import checkpoint, config, data, ending, pair, preflight, recorder, saver, train
-from r2f.ending import EndRequest, NotFinite, NotSaved
-from r2f.heartbeat import Heartbeat
+from r2f import checkpoint, config, data, ending, output, pair, preflight, recorder, saver, train
+from r2f.cyclegan import LOSSES
+from r2f.ending import NotFinite, NotSaved
 from r2f.images import read_picture
 from r2f.recorder import Recorder
 from r2f.run import Run
-
-STEPS = TINY["steps"]
-
-
-def start(path, drawn_folder, *more):
-    return train.main(["--run", str(path), "--data", str(drawn_folder), *OPTIONS, *more])
-
-
-def losses(path):
-    """Metrics without what depends on the clock and the process."""
-    other = ("pairs_per_second", "seconds", "memory_megabytes")
-    return [{k: v for k, v in line.items() if k not in other} for line in Run(path).read_metrics()]
-
-
-def final_digest(path):
-    return checkpoint.verify(checkpoint.latest(Run(path).checkpoints))["files"]
-
-
-def state_at(path, step):
-    return checkpoint.restore(Run(path).checkpoints / f"step_{step:08d}")
-
-
-def different(state, other):
-    """Names of the arrays that are not equal bit by bit."""
-    assert set(state) == set(other)
-    return [name for name in state if state[name].tobytes() != other[name].tobytes()]
-
-
-@pytest.fixture(scope="module")
-def finished(tmp_path_factory, drawn_folder):
-    """A run that nobody disturbed, 8 steps long, every step's checkpoint kept."""
-    path = tmp_path_factory.mktemp("runs") / "undisturbed"
-    assert start(path, drawn_folder, "--sample-steps=4", "--milestone-steps=1") == 0
-    return path
-
-
-class Machine:
-    """One model whose step is traced once, to go on from many states."""
-
-    def __init__(self, path):
-        self.settings = replace(config.from_json(Run(path).config.read_text()), sample_steps=0, milestone_steps=0)
-        self.pictures = data.load_pictures(self.settings)
-        self.model = train.build(self.settings)
-        self.fresh = checkpoint.state_of(self.model)
-
-    def built(self, settings):
-        """In place of `train.build`: the model as new, without tracing its step again."""
-        checkpoint.set_state(self.model, self.fresh)
-        return self.model
-
-    def go_on(self, path, state, step, batches=None, **changes):
-        """Train from a state at a step to the end, in a run directory of its own; the recorder."""
-        checkpoint.set_state(self.model, state)
-        settings, run = replace(self.settings, **changes), Run(path)
-        path.mkdir(exist_ok=True)
-        with Heartbeat(run) as heartbeat:
-            made = recorder.Recorder(run, settings, self.pictures, step, None, heartbeat, EndRequest())
-            try:
-                self.model.fit((batches or train.Batches)(self.pictures, settings, step), epochs=1, shuffle=False, verbose=0,
-                               callbacks=[made])
-            finally:
-                made.saver.close()
-        return made
-
-
-@pytest.fixture(scope="module")
-def machine(finished):
-    return Machine(finished)
 
 
 def test_a_run_leaves_everything_in_its_directory(finished):
@@ -105,7 +36,7 @@ def test_a_run_leaves_everything_in_its_directory(finished):
     assert not status.get("save_error") and not status.get("write_error")
     lines = run.read_metrics()
     assert [line["step"] for line in lines] == [2, 4, 6, 8]
-    assert all(np.isfinite(line[name]) for line in lines for name in ("loss", *train.LOSSES))
+    assert all(np.isfinite(line[name]) for line in lines for name in ("loss", *LOSSES))
     assert [line["learning_rate"] for line in lines] == pytest.approx([2e-4, 2e-4, 1e-4, 0], abs=1e-9)
 
 
@@ -154,7 +85,7 @@ def test_from_every_step_on_the_end_is_the_same_bit_for_bit(finished, machine, t
 def variables(machine, words):
     """Names in a state of the variables whose description has one of the words."""
     return [name for name, _ in checkpoint.named_variables(machine.model)
-            if any(word in recorder.described(machine.model, name) for word in words)]
+            if any(word in output.described(machine.model, name) for word in words)]
 
 
 @pytest.mark.parametrize("what,words", [
@@ -186,9 +117,12 @@ def test_the_comparison_notices_another_order_of_the_pictures(finished, machine,
 
 
 def test_on_jax_too_every_step_goes_on_to_the_same_end():
-    names = ("test_from_every_step_on_the_end_is_the_same_bit_for_bit", "test_the_pair_of_a_run_is_the_averaged_generators")
-    subprocess.run([sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *(f"{__file__}::{name}" for name in names)],
-                   check=True, cwd=Path(__file__).parent.parent, env={**os.environ, "KERAS_BACKEND": "jax"})
+    names = ("test_train.py::test_from_every_step_on_the_end_is_the_same_bit_for_bit",
+             "test_train.py::test_the_pair_of_a_run_is_the_averaged_generators",
+             "test_recorder.py::test_measuring_changes_no_number_of_the_training")
+    here = Path(__file__).parent
+    subprocess.run([sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *(str(here / name) for name in names)],
+                   check=True, cwd=here.parent, env={**os.environ, "KERAS_BACKEND": "jax"})
 
 
 def test_a_finished_run_resumed_writes_its_pair_again_and_has_nothing_else_to_do(finished, caplog):
