@@ -7,19 +7,28 @@ import argparse
 import contextlib
 import logging
 import re
+import shutil
+import subprocess
 import sys
+import tempfile
 import time
+import zipfile
 from pathlib import Path
 
 from r2f import checkpoint, config
+from r2f.card import model_card
 from r2f.checkpoint import BadCheckpoint
-from r2f.files import BadFile
+from r2f.files import BadFile, opened
 from r2f.keras2 import BadH5, read_generator
-from r2f.pair import NETWORKS, BadPair, read_pair_json, weight_shapes, write_pair
+from r2f.pair import NETWORKS, BadPair, read_pair, read_pair_json, weight_shapes, write_pair
 from r2f.run import Run
 
 EXIT_DAMAGED, EXIT_BAD_INPUT = 1, 2
 TRIES = 3  # a training drops old checkpoints while they are looked at
+FILES = ("pair.json", *(f"{name}.safetensors" for name in NETWORKS))  # of a pair
+CARD = "README.md"
+EXPORT_SECONDS = 300.0  # for one checkpoint, in a process of its own; 10 to 20 are usual
+ON_THE_PROCESSOR = {"CUDA_VISIBLE_DEVICES": "-1", "JAX_PLATFORMS": "cpu"}  # the GPU is for the training
 
 
 class NothingThere(ValueError):
@@ -136,6 +145,75 @@ def averages(settings: config.Config, state: dict) -> dict:
         if any(arrays[name][key].shape != shape for key, shape in shapes.items()):
             raise NothingThere("the checkpoint was written for another configuration or version than its run's config.json.")
     return arrays
+
+
+def zip_pair(run: Run, folder: Path, step: int | None = None) -> Path:
+    """A run's newest pair, or that of a step, with a model card as `<run>-step-<N>.zip` in the folder. Gives its path.
+
+    A pair that is there already (the newest, the best) is taken as it is; another step's is exported from its checkpoint, by a
+    process of its own that needs no GPU. The zip is read again before it gets its name. Raises NothingThere, and BadFile or
+    BadPair for files that are not whole.
+    """
+    try:
+        with tempfile.TemporaryDirectory(prefix=".zip-", dir=folder) as work:
+            copied = Path(work, "copied")
+            copy_pair(run, step, Path(work), copied)
+            info = read_pair(copied)[1]
+            name = f"{run.path.name}-step-{info.get('step', 0)}"
+            if not (copied / CARD).exists():
+                (copied / CARD).write_text(model_card(info, name), encoding="utf-8")
+            part = Path(work, "part.zip")
+            with zipfile.ZipFile(part, "w") as file:  # not compressed: numbers of a network hardly shrink
+                for each in (*FILES, CARD):
+                    file.write(copied / each, f"{name}/{each}")
+            with zipfile.ZipFile(part) as file:
+                file.extractall(Path(work, "again"))  # our own names, a few lines above
+            read_pair(Path(work, "again", name))
+            part.chmod(0o644)
+            return part.replace(Path(folder) / f"{name}.zip")
+    except OSError as error:
+        raise NothingThere(f"The pair of {run.path.name} could not be packed: {error.strerror or error}.") from error
+
+
+def copy_pair(run: Run, step: int | None, work: Path, copied: Path) -> None:
+    """Copy the three files of the pair that is asked for, and its card where it has one, into a new folder."""
+    source = run.pair
+    if step is not None and step not in (steps := {step_of_pair(each): each for each in (run.best, run.pair)}):
+        source = work / "exported"
+        export_aside(run, step, source)
+    elif step is not None:
+        source = steps[step]
+    elif not (run.pair / "pair.json").exists() and not run.pair.with_name(f".{run.pair.name}.old").exists():
+        raise NothingThere(f"{run.path.name} has no pair yet; it comes with the first checkpoint.")
+    copied.mkdir()
+    with opened(source, FILES) as files:  # together: the training may replace them at any moment
+        for each, file in files.items():
+            with open(copied / each, "wb") as copy:
+                shutil.copyfileobj(file, copy)
+    if (source / CARD).is_file():
+        shutil.copyfile(source / CARD, copied / CARD)
+
+
+def step_of_pair(folder: Path) -> int | None:
+    try:
+        return read_pair_json(folder).get("step")
+    except BadPair:
+        return None
+
+
+def export_aside(run: Run, step: int, folder: Path) -> None:
+    """`export` in a process of its own, which takes Keras and the whole model with it when it ends. Raises NothingThere."""
+    from r2f.runner import environment
+    find(run, step)
+    command = [sys.executable, "-m", "r2f.checkpoint", "export", str(run.path), f"--step={step}", f"--output={folder}"]
+    try:
+        done = subprocess.run(command, env=environment() | ON_THE_PROCESSOR, stdin=subprocess.DEVNULL, capture_output=True,
+                              text=True, timeout=EXPORT_SECONDS)
+    except subprocess.TimeoutExpired as error:
+        raise NothingThere(f"The pair of step {step} was not exported within {EXPORT_SECONDS:.0f} seconds.") from error
+    if done.returncode:
+        said = [line for line in done.stderr.splitlines() if line.strip()][-1:]
+        raise NothingThere(said[0] if said else f"The pair of step {step} could not be exported: exit code {done.returncode}.")
 
 
 def import_h5(a_to_b: Path, b_to_a: Path, folder: Path, half: bool) -> int:

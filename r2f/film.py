@@ -1,17 +1,23 @@
 """The bloom film: a flower opens out of the ice, from the brightest crystals outwards along the photo's own structure.
 
-A photo and its painting in, a video file out. Knows nothing about networks.
+A photo and its painting in, a video file out. And the film of a training, from its sample sheets. Knows nothing about networks.
 """
 
+import contextlib
+import functools
+import hashlib
 import heapq
+import os
+import re
 import secrets
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageFilter
+from PIL import Image, ImageDraw, ImageFilter, ImageFont
 
-from r2f.images import fit
+from r2f.images import UnreadablePicture, fit, read_picture
 
 FRAMES_PER_SECOND = {".mp4": 25, ".webp": 12.5}
 LONG_SIDE = {".mp4": 1280, ".webp": 640}  # pixels, at most; chat programs shrink more, and an animated WebP is large
@@ -23,6 +29,17 @@ FRONT = 0.16  # width of the front where ice turns into flower, as a part of the
 LEVELS = 4095  # arrival times are counted in these
 BT709, VIDEO_RANGE = 1, 1  # ITU-T H.273, tables 2 to 4; levels 16 to 235
 GLOW = 0.55  # how much of the front's light is the painting's own
+
+MOST_SHEETS = 100  # of a training's film: more are not told apart in its seconds
+SHEET_SECONDS, LEARNED_SECONDS = 0.6, 1.6  # for each of few sheets, and for the last one
+MOST_SECONDS = 20.0
+MOST_ROWS = 4  # of a sheet: on a phone, more would be too small
+FADE = 0.4  # part of a sheet's time in which it becomes the next
+SHEET_WIDTH = 640  # pixels that smaller sheets are enlarged to, about
+COLUMNS = ("rime", "flower", "rime again", "flower", "rime", "flower again")
+BAR = 70  # pixels for titles and step
+INK, FAINT, PAPER = (236, 240, 244), (128, 140, 152), (18, 22, 27)
+_making = threading.Lock()  # one film of a training at a time, however many ask
 
 
 def film(photo: np.ndarray, painting: np.ndarray, path: str | Path, seconds: float = 4.0, long_side: int | None = None) -> Path:
@@ -49,6 +66,99 @@ def film(photo: np.ndarray, painting: np.ndarray, path: str | Path, seconds: flo
     finally:
         part.unlink(missing_ok=True)
     return path
+
+
+def learning_film(samples: list[tuple[int, Path]], folder: str | Path, name: str) -> Path:
+    """The film of a training: its sample sheets one after the other, with their steps, as an MP4 in the folder. Gives its path.
+
+    `samples` are (step, sheet) by step; a sheet has six columns of square pictures. At most MOST_SHEETS are shown, evenly chosen,
+    the first and the newest among them, in at most MOST_SECONDS; sides are even and at most LONG_SIDE, as of the bloom film. The
+    file is named after `name`, the newest step and the sheets: asked for again, it is there already. A sheet that can't be read
+    is left out. Raises ValueError where fewer than two are left, or `name` is no plain name.
+    """
+    if not re.fullmatch(r"[0-9A-Za-z][0-9A-Za-z._-]*", name):
+        raise ValueError(f"{name!r} can't name a film.")
+    chosen, folder = evenly(samples, MOST_SHEETS), Path(folder)
+    content = hashlib.sha256(repr([(step, str(path), *changed(path)) for step, path in chosen]).encode()).hexdigest()[:12]
+    path = folder / f"{name}-step-{chosen[-1][0] if chosen else 0}-{content}.mp4"
+    with _making:
+        with contextlib.suppress(FileNotFoundError):
+            os.utime(path)  # whoever tidies the folder up sees that it is in use
+            return path
+        part = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
+        try:
+            write_mp4(learning_frames(chosen), part, FRAMES_PER_SECOND[".mp4"])
+            part.replace(path)
+        finally:
+            part.unlink(missing_ok=True)
+    return path
+
+
+def evenly(values: list, most: int) -> list:
+    """At most that many of them, evenly spread, the first and the last among them."""
+    if len(values) <= most:
+        return list(values)
+    return [values[round(place * (len(values) - 1) / (most - 1))] for place in range(most)]
+
+
+def changed(path: Path) -> tuple[int, int]:
+    with contextlib.suppress(OSError):
+        status = path.stat()
+        return status.st_mtime_ns, status.st_size
+    return 0, 0
+
+
+def learning_frames(samples: list[tuple[int, Path]]) -> Iterator[Image.Image]:
+    """The pictures of a training's film; no more than two sheets are held at a time. Raises ValueError."""
+    sheets = readable(samples)
+    before, after = next(sheets, None), next(sheets, None)
+    if after is None:
+        raise ValueError("A film of a training needs at least two sample sheets, and there are fewer that can be read.")
+    rate, last_step = FRAMES_PER_SECOND[".mp4"], samples[-1][0]
+    each = min(SHEET_SECONDS, (MOST_SECONDS - LEARNED_SECONDS) / (len(samples) - 1)) * rate  # frames, not always a whole number
+    number = place = 0
+    while after is not None:
+        while number < (place + 1) * each:
+            through = number / each - place
+            mixed = float(smooth(np.float64((through - 1 + FADE) / FADE)))
+            picture = Image.blend(before[1], after[1], mixed)
+            reached = before[0] + through * (after[0] - before[0])
+            yield captioned(picture, (after if mixed > 0.5 else before)[0], reached, last_step)
+            number += 1
+        before, after, place = after, next(sheets, None), place + 1
+    yield from [captioned(before[1], before[0], before[0], last_step)] * round(LEARNED_SECONDS * rate)
+
+
+def readable(samples: list[tuple[int, Path]]) -> Iterator[tuple[int, Image.Image]]:
+    """(step, sheet) of those that can be read, cut to MOST_ROWS and brought to the film's size, which is the first one's."""
+    size = None
+    for step, path in samples:
+        with contextlib.suppress(UnreadablePicture):
+            sheet = read_picture(path)
+            sheet = sheet[:MOST_ROWS * (sheet.shape[1] // len(COLUMNS))]
+            larger = max(1, round(SHEET_WIDTH / sheet.shape[1]))
+            sheet = sheet.repeat(larger, axis=0).repeat(larger, axis=1) if larger > 1 else sheet
+            picture = Image.fromarray(even(fit(sheet, LONG_SIDE[".mp4"] - BAR)))
+            size = size or picture.size
+            yield step, picture if picture.size == size else picture.resize(size)  # resumed with other samples
+
+
+def captioned(sheet: Image.Image, step: int, reached: float, last_step: int) -> Image.Image:
+    """The sheet with its columns' titles above and the step below, over a line that grows as the training goes on."""
+    above, below = 26, BAR - 26
+    frame = Image.new("RGB", (sheet.width, above + sheet.height + below), PAPER)
+    frame.paste(sheet, (0, above))
+    pen, bottom, column = ImageDraw.Draw(frame), above + sheet.height + below, sheet.width / len(COLUMNS)
+    for place, title in enumerate(COLUMNS):
+        pen.text(((place + 0.5) * column, above / 2), title, FAINT, font(14), anchor="mm")
+    pen.text((12, bottom - 25), f"step {step:,}", INK, font(22), anchor="lm")
+    pen.rectangle((0, bottom - 5, sheet.width * reached / max(last_step, 1), bottom), INK)
+    return frame
+
+
+@functools.cache
+def font(size: int):
+    return ImageFont.load_default(size)
 
 
 def even(pixels: np.ndarray) -> np.ndarray:

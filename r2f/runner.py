@@ -20,6 +20,7 @@ from pathlib import Path
 
 from r2f import config
 from r2f.config import Config, ConfigError
+from r2f.device import machine_key
 from r2f.keeper import FINAL, device_lock_name
 from r2f.run import Run, read_json
 
@@ -36,6 +37,8 @@ PASSED_ON = ("PATH", "HOME", "USER", "LOGNAME", "LANG", "LANGUAGE", "TZ", "TMPDI
 PASSED_ON_PREFIXES = ("LC_", "CUDA_", "NVIDIA_", "XLA_", "TF_", "KERAS_", "JAX_", "OMP_")
 SECRET = re.compile("TOKEN|KEY|SECRET|PASSW|CREDENTIAL|AUTH|COOKIE")  # never, whatever the prefix
 NAME = re.compile(r"[0-9A-Za-z][0-9A-Za-z._-]{0,63}")
+SHEET = re.compile(r"step_(\d{8,})\.png")
+PNG_END = b"IEND\xaeB`\x82"  # the last chunk: a file that was torn by a power cut lacks it
 
 
 class StartFailed(ValueError):
@@ -74,6 +77,17 @@ class Status:
     reason: str | None  # why it ended
     exit_code: int | None  # negative: the signal that killed it; None where no keeper saw the end
     pid: int | None  # the trainer's, as it wrote it: for showing, never for signalling
+    queued: float | None = None  # when it was started or queued, seconds since 1970
+    step_seconds: float | None = None  # how long it has been in its present step; only while training
+    memory_bytes: int | None = None  # that the trainer holds; only while it runs, like the next three
+    gpu_memory_bytes: int | None = None
+    gpu_memory_total_bytes: int | None = None
+    disk_free_bytes: int | None = None
+    doing: str | None = None  # what else than training steps it does just now
+    trouble: str | None = None  # what could not be saved or written, though the training goes on
+    best_step: int | None = None  # the step with the best figures of quality so far
+    evaluation: dict | None = None  # the newest figures of quality, by name
+    note: str | None = None  # why there are none, where that needs saying
 
     @property
     def running(self) -> bool:
@@ -114,7 +128,8 @@ def start(path: Path | str, options: dict | list[str], resume: bool = False, wai
         before = run.read_status() if resume else {}
         run.write_status(**{**before, "state": "queued", "step": before.get("step", 0), "total_steps": settings.steps,
                             "pid": None, "exit_code": None, "queued": time.time(), "started": time.time(),
-                            "waits_for": device_lock_name(), "reason": None})
+                            "waits_for": device_lock_name(), "machine": machine_key(), "reason": None,
+                            "arguments": arguments})
         with open(run.log_file, "ab") as log:
             # A process of our own package with a list of arguments: no shell, no terminal, no file but the log and the lock.
             keeper = subprocess.Popen(
@@ -149,16 +164,44 @@ def as_arguments(options: dict) -> list[str]:
     return arguments
 
 
-def check(run: Run, arguments: list[str], resume: bool) -> Config:
-    """The Config that the trainer will make of these arguments, found without Keras. Raises StartFailed."""
+def as_options(arguments: list[str]) -> dict:
+    """A command line as settings of Config by name; options that Config does not have are left out. Raises StartFailed."""
     class Parser(argparse.ArgumentParser):
         def error(self, message):
             raise StartFailed(message)
 
     parser = Parser(add_help=False)
     config.add_arguments(parser)
-    options = vars(parser.parse_known_args(arguments)[0])
-    options["run"] = str(run.path)
+    return vars(parser.parse_known_args(arguments)[0])
+
+
+def options_of(run: Run) -> dict:
+    """The settings that a run was started with, as options for another start: its preset and what differs from it, with folders.
+
+    Without its run directory. Raises NoRun where neither its configuration nor the command line it was started with can be read.
+    """
+    try:
+        settings = config.from_json(run.config.read_text(encoding="utf-8"))
+    except FileNotFoundError:  # it failed before its first step
+        arguments = run.read_status().get("arguments")
+        try:
+            if not isinstance(arguments, list) or not all(isinstance(each, str) for each in arguments):
+                raise NoRun(f"{run.path.name} has no configuration that could be taken over.")
+            options = as_options(arguments)
+            settings = config.preset(options.pop("preset", "r2f"), **options)
+        except (StartFailed, ConfigError) as error:
+            raise NoRun(f"The configuration of {run.path.name} can't be taken over: {error}") from error
+    except (ConfigError, TypeError, ValueError, OSError) as error:
+        raise NoRun(f"The configuration of {run.path.name} can't be taken over: {error}") from error
+    plain = config.preset(settings.preset)
+    return {"preset": settings.preset, **{
+        each.name: getattr(settings, each.name) for each in fields(Config)
+        if each.name not in ("run", "preset") and getattr(settings, each.name) != getattr(plain, each.name)}}
+
+
+def check(run: Run, arguments: list[str], resume: bool) -> Config:
+    """The Config that the trainer will make of these arguments, found without Keras. Raises StartFailed."""
+    options = as_options(arguments) | {"run": str(run.path)}
     if resume and not run.config.exists():
         raise StartFailed(f"There is no run in {run.path} to resume.")
     if not resume and run.config.exists():
@@ -194,16 +237,29 @@ def status(run: Run) -> Status:
             state = "training"
     elif state not in FINAL:
         state = "interrupted"
-    heartbeat, last = number(said, "heartbeat"), last_checkpoint(run)
+    heartbeat, last, now = number(said, "heartbeat"), last_checkpoint(run), time.time()
+    active = said if state in ("training", "stopping") else {}
+    began, best = number(active, "step_began"), said.get("best")
+
+    def in_bytes(name: str, unit: int = 2**20) -> int | None:
+        megabytes = number(active, f"{name}_megabytes")
+        return None if megabytes is None else int(megabytes * unit)
+
     return Status(
         run=run, state=state, step=int(number(said, "step") or last or 0),
         total_steps=whole(number(said, "total_steps") or number(read_json(run.config), "steps")), last_checkpoint=last,
         pairs_per_second=number(said, "pairs_per_second") if state in ("training", "stopping") else None,
         eta_seconds=number(said, "eta_seconds") if state == "training" else None,
         device=text(said, "device"), started=number(said, "started"),
-        heartbeat_age_seconds=None if heartbeat is None else max(0.0, time.time() - heartbeat),
+        heartbeat_age_seconds=None if heartbeat is None else max(0.0, now - heartbeat),
         reason=text(said, "reason") or ("its process is gone" if state == "interrupted" else None),
-        exit_code=whole(number(said, "exit_code")), pid=whole(number(said, "pid")))
+        exit_code=whole(number(said, "exit_code")), pid=whole(number(said, "pid")), queued=number(said, "queued"),
+        step_seconds=None if began is None else max(0.0, now - began),
+        memory_bytes=in_bytes("memory_now"), gpu_memory_bytes=in_bytes("gpu"), gpu_memory_total_bytes=in_bytes("gpu_total"),
+        disk_free_bytes=in_bytes("disk_free", 10**6), doing=text(active, "doing"),
+        trouble="; ".join(filter(None, (text(said, "save_error"), text(said, "write_error")))) or None,
+        best_step=whole(number(best, "step")) if isinstance(best, dict) else None,
+        evaluation=said["quality"] if isinstance(said.get("quality"), dict) else None, note=text(said, "quality_note"))
 
 
 def number(values: dict, name: str) -> float | None:
@@ -222,10 +278,54 @@ def text(values: dict, name: str) -> str | None:
 
 def last_checkpoint(run: Run) -> int | None:
     """The step of the newest checkpoint, which exists only when it is whole; it is not verified here."""
+    return max(checkpoints(run), default=None)
+
+
+def checkpoints(run: Run) -> list[int]:
+    """The steps of a run's checkpoints, ascending; they are not verified here."""
     with contextlib.suppress(OSError):
-        steps = [int(name[5:]) for name in os.listdir(run.checkpoints) if re.fullmatch(r"step_\d{8,}", name)]
-        return max(steps, default=None)
-    return None
+        return sorted(int(name[5:]) for name in os.listdir(run.checkpoints) if re.fullmatch(r"step_\d{8,}", name))
+    return []
+
+
+def samples(run: Run) -> list[tuple[int, Path]]:
+    """(step, path) of a run's sample sheets, by step. What is empty, no file of its own, or not yet whole is left out."""
+    found = []
+    with contextlib.suppress(OSError), os.scandir(run.samples) as entries:
+        for entry in entries:
+            with contextlib.suppress(OSError):  # deleted meanwhile
+                if (name := SHEET.fullmatch(entry.name)) and entry.is_file(follow_symlinks=False) and entry.stat().st_size:
+                    found.append((int(name[1]), Path(entry.path)))
+    found.sort()
+    while found and not ends_whole(found[-1][1]):  # only the newest ones can have been torn
+        found.pop()
+    return found
+
+
+def ends_whole(path: Path) -> bool:
+    try:
+        with open(path, "rb") as file:
+            file.seek(-min(len(PNG_END), os.fstat(file.fileno()).st_size), os.SEEK_END)
+            return file.read() == PNG_END
+    except OSError:
+        return False
+
+
+def ahead(run: Run) -> list[str]:
+    """The names of the runs that a queued one waits for, the one that trains first; [] for a run that does not wait."""
+    mine = run.read_status()
+    if mine.get("state") != "queued" or not run.is_running():
+        return []
+    found = []
+    for path in run.path.parent.iterdir():
+        said = read_json(path / "status.json") if path != run.path and NAME.fullmatch(path.name) else {}
+        if said.get("waits_for") != mine.get("waits_for") or not Run(path).is_running():
+            continue
+        since = number(said, "queued") or 0.0
+        place = (since, path.name) if said.get("state") == "queued" else (-1.0, path.name)
+        if place < ((number(mine, "queued") or 0.0), run.path.name):
+            found.append((place, path.name))
+    return [name for _, name in sorted(found)]
 
 
 def runs(root: Path | str) -> list[Status]:

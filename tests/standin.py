@@ -31,6 +31,7 @@ def main() -> int:
     parser.add_argument("--x-deaf", action="store_true", help="mind neither a stop request nor SIGTERM")
     parser.add_argument("--x-deaf-to-requests", action="store_true", help="mind no stop request")
     parser.add_argument("--x-print", type=int, default=0, help="lines printed at every step")
+    parser.add_argument("--x-step-seconds", type=float, default=STEP_SECONDS, help="how long a step takes")
     parser.add_argument("--x-environment", action="store_true", help="print the environment")
     options = parser.parse_known_args()[0]
     run, signals = Run(options.run), []
@@ -47,21 +48,22 @@ def main() -> int:
             with open(run.path / "held", "a") as file:  # how often it ran, and by whom
                 file.write(f"{os.getpid()}\n")
             step = run.read_status().get("step", 0) if options.resume else 0
-            values = dict(total_steps=options.steps, pid=os.getpid(), started=time.time(), device="stand-in",
+            kept = {name: value for name, value in run.read_status().items() if name not in ("exit_code", "ended")}
+            values = dict(kept, total_steps=options.steps, pid=os.getpid(), started=time.time(), device="stand-in",
                           pairs_per_second=100.0, eta_seconds=1.0)
             state, reason = "finished", "finished"
             while step < options.steps:
                 step += 1
-                time.sleep(STEP_SECONDS)
-                run.append_metrics(step=step, loss=1 / step)
-                run.write_status(state="training", step=step, reason=None, **values)
+                time.sleep(options.x_step_seconds)
+                run.append_metrics(step=step, loss=1 / step, pairs_per_second=100.0, seconds=step / 100)
+                run.write_status(**{**values, "state": "training", "step": step, "reason": None})
                 for number in range(options.x_print):
                     print(f"line {number} of step {step}: " + "x" * 80)
                 if signals or run.stop.exists() and not (options.x_deaf or options.x_deaf_to_requests):
                     state, reason = "stopped", "stopped by SIGTERM" if signals else "stopped on request"
                     break
             (run.checkpoints / f"step_{step:08d}").mkdir(parents=True, exist_ok=True)
-            run.write_status(state=state, step=step, reason=reason, **values)
+            run.write_status(**{**values, "state": state, "step": step, "reason": reason})
     except RunBusy as error:
         print(error, file=sys.stderr)
         return 75

@@ -4,6 +4,7 @@ import shutil
 import subprocess
 import sys
 import threading
+import zipfile
 from dataclasses import asdict
 from pathlib import Path
 
@@ -13,11 +14,12 @@ import pytest
 from tiny import TINY
 
 from r2f import checkpoint
-from r2f.archive import main
+from r2f.archive import NothingThere, main, zip_pair
 from r2f.config import Config
 from r2f.cyclegan import CycleGAN
+from r2f.files import BadFile
 from r2f.keras2 import read_here
-from r2f.pair import NETWORKS, pair_variables, read_pair
+from r2f.pair import NETWORKS, BadPair, pair_variables, read_pair, write_pair
 from r2f.run import Run, write_json
 
 FIXTURE = Path(__file__).parent / "fixtures" / "keras2"
@@ -183,3 +185,97 @@ def test_the_command_is_part_of_checkpoint_and_starts_without_keras(run):
                             capture_output=True, env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])})
     assert result.returncode == 0, result.stderr
     assert result.stdout.splitlines() == ["3 of 3 checkpoints verify: step_00000300, step_00000200, step_00000100", "False"]
+
+
+INFO = {"networks": SETTINGS.generator_arguments, "image_size": 32, "preset": "lite", "pictures": {"rime": 5, "flowers": 7}}
+
+
+def unzipped(path, folder):
+    """The folder in the zip, which holds nothing else."""
+    with zipfile.ZipFile(path) as file:
+        names = file.namelist()
+        file.extractall(folder)
+    assert sorted(names) == [f"{path.stem}/{name}" for name in
+                             ("README.md", "bloom.safetensors", "frost.safetensors", "pair.json")]
+    return folder / path.stem
+
+
+def test_the_newest_pair_and_the_best_are_zipped_with_a_card_and_without_keras(run, states, tmp_path):
+    write_pair(run.pair, states[300][1], {**INFO, "step": 300})
+    write_pair(run.best, states[100][1], {**INFO, "step": 100, "quality": {"step": 100, "score": 0.25}})
+    code = f"""
+import sys
+from pathlib import Path
+from r2f.archive import zip_pair
+from r2f.run import Run
+print(zip_pair(Run(Path({str(run.path)!r})), Path({str(tmp_path)!r})), "keras" in sys.modules)"""
+    done = subprocess.run([sys.executable, "-c", code], text=True, capture_output=True, timeout=300, cwd=FIXTURE.parents[2])
+    assert done.stdout.split() == [str(tmp_path / "run-step-300.zip"), "False"], done.stderr
+    folder = unzipped(tmp_path / "run-step-300.zip", tmp_path / "newest")
+    assert same(folder, states[300][1])
+    assert "after 300 steps" in (folder / "README.md").read_text() and "Figures" not in (folder / "README.md").read_text()
+    path = zip_pair(run, tmp_path, 100)
+    folder = unzipped(path, tmp_path / "best")
+    assert path.name == "run-step-100.zip" and same(folder, states[100][1])
+    assert "| score | 0.25 |" in (folder / "README.md").read_text()
+    assert zip_pair(run, tmp_path, 300) == tmp_path / "run-step-300.zip"  # again, over the first
+    assert sorted(each.name for each in tmp_path.iterdir() if each.is_file()) == ["run-step-100.zip", "run-step-300.zip"]
+    assert not [each for each in tmp_path.iterdir() if each.name.startswith(".")]
+    print(f"{path.stat().st_size} bytes, {sum(each.stat().st_size for each in folder.iterdir())} of them the files")
+
+
+def test_the_pair_of_any_checkpoint_is_zipped(run, states, tmp_path):
+    write_pair(run.pair, states[300][1], {**INFO, "step": 300})
+    before = snapshot(run.path)
+    folder = unzipped(zip_pair(run, tmp_path, 200), tmp_path / "unzipped")
+    assert same(folder, states[200][1]) and read_pair(folder)[1]["step"] == 200
+    assert snapshot(run.path) == before
+
+
+def test_a_card_that_the_maker_wrote_is_kept(run, states, tmp_path):
+    write_pair(run.pair, states[300][1], {**INFO, "step": 300})
+    (run.pair / "README.md").write_text("mine")
+    assert (unzipped(zip_pair(run, tmp_path), tmp_path / "unzipped") / "README.md").read_text() == "mine"
+
+
+def test_a_pair_that_is_replaced_meanwhile_is_zipped_whole(run, states, tmp_path):
+    write_pair(run.pair, states[300][1], {**INFO, "step": 300})
+    over, replaced = threading.Event(), []
+
+    def train():
+        while not over.is_set():
+            for step in (100, 200, 300):
+                write_pair(run.pair, states[step][1], {**INFO, "step": step})
+                replaced.append(step)
+
+    training = threading.Thread(target=train)
+    training.start()
+    try:
+        for number in range(20):
+            path = zip_pair(run, tmp_path)
+            assert same(unzipped(path, tmp_path / str(number)), states[int(path.stem.rpartition("-")[2])][1])
+    finally:
+        over.set()
+        training.join()
+    print(f"20 zips while the pair was replaced {len(replaced)} times: all whole")
+
+
+def test_what_cannot_be_zipped_is_said_in_one_sentence_and_leaves_nothing(run, states, tmp_path):
+    folder = tmp_path / "zips"
+    folder.mkdir()
+
+    def refused(words, error=NothingThere, place=folder, step=None):
+        with pytest.raises(error, match=words) as raised:
+            zip_pair(run, place, step)
+        assert "\n" not in str(raised.value) and not list(folder.iterdir())
+
+    refused("run has no pair yet; it comes with the first checkpoint")
+    write_pair(run.pair, states[300][1], {**INFO, "step": 300})
+    refused("no checkpoint of step 7; it has 100, 200, 300", step=7)
+    refused("could not be packed: No such file", place=tmp_path / "nowhere")
+    content = bytearray((run.pair / "frost.safetensors").read_bytes())
+    content[-1] ^= 1
+    (run.pair / "frost.safetensors").write_bytes(content)
+    refused("is damaged", BadPair)
+    (run.pair / "frost.safetensors").unlink()
+    refused("frost.safetensors is missing", BadFile)

@@ -7,7 +7,8 @@ from PIL import Image
 
 from r2f import drawn
 from r2f import film as films
-from r2f.film import arrival_times, film, frames
+from r2f.film import arrival_times, evenly, film, frames, learning_film
+from r2f.images import write_picture
 
 
 def decoded(path):
@@ -109,3 +110,70 @@ def test_what_is_no_film_is_refused_in_one_sentence(pictures, tmp_path):
         with pytest.raises(ValueError, match=words):
             film(*arguments)
     assert not os.listdir(tmp_path)
+
+
+def sheets(folder, count, cell=32, rows=2):
+    """(step, path) of sample sheets, each of one grey that grows brighter."""
+    folder.mkdir(exist_ok=True)
+    for number in range(count):
+        grey = np.full((rows * cell, 6 * cell, 3), 20 + 200 * number // max(count - 1, 1), np.uint8)
+        write_picture(grey, folder / f"step_{1000 * (number + 1):08d}.png")
+    return [(1000 * (number + 1), folder / f"step_{1000 * (number + 1):08d}.png") for number in range(count)]
+
+
+def test_a_trainings_film_goes_through_its_sheets_in_order_and_phones_can_play_it(tmp_path):
+    path = learning_film(sheets(tmp_path / "samples", 6), tmp_path, "first")
+    shown, seconds, about = decoded(path)
+    middle = shown[:, films.BAR:-films.BAR].mean(axis=(1, 2, 3))
+    print(f"\n6 sheets: {seconds:.1f} s, {shown.shape[2]} x {shown.shape[1]}, {path.stat().st_size // 1024} KB")
+    assert about["codec"] == "h264" and about["pixels"] == "yuv420p" and about["colours"] == films.BT709
+    assert shown.shape[1] % 2 == shown.shape[2] % 2 == 0 and shown.shape[2] >= 500
+    assert abs(middle[0] - 20) < 4 and abs(middle[-1] - 220) < 4 and (np.diff(middle) > -1).all()
+    assert abs(seconds - 5 * films.SHEET_SECONDS - films.LEARNED_SECONDS) < 0.1
+    captions = shown[:, -40:-10, :150].astype(int)
+    assert np.abs(captions[0] - captions[-1]).max() > 100  # another step
+    assert (shown[-1, -2] > 150).all() and not (shown[0, -2, shown.shape[2] // 2:] > 150).any()  # the line has grown
+    assert path.name.startswith("first-step-6000-") and path.suffix == ".mp4"
+
+
+def test_hundreds_of_sheets_are_chosen_evenly_and_the_film_stays_short(tmp_path, monkeypatch):
+    assert evenly(list(range(7)), 100) == list(range(7))
+    chosen = evenly(list(range(1000)), 100)
+    assert len(chosen) == 100 and chosen[0] == 0 and chosen[-1] == 999 and set(np.diff(chosen)) <= {10, 11}
+    sheet = sheets(tmp_path / "samples", 1)[0][1]
+    read = []
+    monkeypatch.setattr(films, "read_picture", lambda path: read.append(path) or np.full((64, 192, 3), 90, np.uint8))
+    path = learning_film([(step, sheet) for step in range(1, 701)], tmp_path, "long")
+    seconds = decoded(path)[1]
+    print(f"\n700 sheets: {len(read)} shown, {seconds:.2f} s")
+    assert len(read) == films.MOST_SHEETS and 19 < seconds <= films.MOST_SECONDS
+
+
+def test_a_trainings_film_is_made_once_for_its_sheets_and_anew_for_new_ones(tmp_path, monkeypatch):
+    made, write = [], films.write_mp4
+    monkeypatch.setattr(films, "write_mp4", lambda *arguments: made.append(0) or write(*arguments))
+    samples, folder = sheets(tmp_path / "samples", 3), tmp_path / "films"
+    folder.mkdir()
+    first = learning_film(samples[:2], folder, "a")
+    os.utime(first, (1, 1))
+    assert learning_film(samples[:2], folder, "a") == first and len(made) == 1
+    assert first.stat().st_mtime > 1  # in use: not to be tidied away
+    assert learning_film(samples, folder, "a") != first and len(made) == 2
+    write_picture(np.zeros((64, 192, 3), np.uint8), samples[1][1])  # a run of the same name, started anew
+    assert learning_film(samples[:2], folder, "a") != first and len(made) == 3
+    assert sorted(path.suffix for path in folder.iterdir()) == [".mp4"] * 3
+
+
+def test_sheets_that_cannot_be_read_or_have_another_size_do_not_stop_the_film(tmp_path):
+    samples = sheets(tmp_path / "samples", 5)
+    samples[1][1].write_bytes(b"torn")
+    samples[2][1].unlink()
+    write_picture(np.full((32 * 9, 32 * 6, 3), 60, np.uint8), samples[3][1])  # resumed with more pictures on a sheet
+    shown, seconds, _ = decoded(learning_film(samples, tmp_path, "a"))
+    assert shown.shape[0] > 25 and seconds > 2
+    for fewer in ([], samples[:1], samples[:3]):
+        with pytest.raises(ValueError, match="at least two sample sheets"):
+            learning_film(fewer, tmp_path, "b")
+    with pytest.raises(ValueError, match="can't name a film"):
+        learning_film(samples, tmp_path, "../b")
+    assert sorted(path.name[0] for path in tmp_path.iterdir() if path.is_file()) == ["a"]

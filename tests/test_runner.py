@@ -1,15 +1,19 @@
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
 import threading
 import time
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
-from r2f import keeper, runner
+from r2f import config, keeper, runner
+from r2f.images import write_picture
 from r2f.run import Run, RunBusy
 from r2f.runner import NoRun, StartFailed, start, status, stop
 from tests.standin import COMMAND
@@ -467,3 +471,99 @@ def test_only_a_run_that_is_not_running_is_deleted_and_what_it_links_to_stays(ro
     assert [path.name for path in root.iterdir()] == [keeper.device_lock_name()]
     assert (tmp_path / "precious" / "picture.png").exists()
     training(begin(root / "a"))  # the name is free again
+
+
+def test_what_the_trainer_says_of_memory_disk_and_quality_is_in_the_status_while_it_runs(root):
+    run = Run(root / "a")
+    said = dict(state="training", step=7, step_began=time.time() - 5, memory_now_megabytes=1000, gpu_megabytes=2000,
+                gpu_total_megabytes=80_000, disk_free_megabytes=3000, doing="measuring quality", best={"step": 4, "score": 0.5},
+                quality={"score": 0.4}, quality_note="a note", save_error="no room.", write_error="metrics of step 3 not written")
+    with run.locked():
+        run.write_status(**said)
+        now = status(run)
+        assert (now.memory_bytes, now.gpu_memory_bytes, now.gpu_memory_total_bytes, now.disk_free_bytes) == (
+            1000 * 2**20, 2000 * 2**20, 80_000 * 2**20, 3 * 10**9)
+        assert 5 <= now.step_seconds < 600 and now.doing == "measuring quality"
+        assert (now.best_step, now.evaluation) == (4, {"score": 0.4})
+        assert (now.trouble, now.note) == ("no room.; metrics of step 3 not written", "a note")
+        run.write_status(state="training", step=7, best=[], quality=3, memory_now_megabytes="much", doing=None)
+        now = status(run)
+        assert (now.memory_bytes, now.best_step, now.evaluation, now.trouble, now.doing) == (None,) * 5
+        run.write_status(**said)
+    now = status(run)
+    assert now.state == "interrupted" and (now.memory_bytes, now.step_seconds, now.doing) == (None, None, None)
+    assert (now.best_step, now.evaluation, now.trouble) == (4, {"score": 0.4}, "no room.; metrics of step 3 not written")
+
+
+def test_a_configuration_is_taken_over_as_options_of_another_start(root):
+    settings = config.preset("lite", data="/pictures", drawn=False, zoom=False, steps=77, learning_rate=1e-4, run=str(root / "a"))
+    run = Run(root / "a")
+    run.path.mkdir()
+    run.config.write_text(settings.to_json())
+    options = runner.options_of(run)
+    assert options == {"preset": "lite", "data": "/pictures", "zoom": False, "steps": 77, "learning_rate": 1e-4}
+    again = runner.check(Run(root / "b"), runner.as_arguments(options), resume=False)
+    assert replace(again, run=settings.run) == settings
+
+
+def test_the_configuration_of_a_run_that_failed_at_once_is_taken_over_too(root):
+    begin(root / "a", ["--preset=lite", "--data=/nowhere", "--no-zoom", "--steps=9", "--x-fail", "There is no /nowhere."])
+    until(lambda: status(Run(root / "a")).state == "failed")
+    options = runner.options_of(Run(root / "a"))
+    assert options == {"preset": "lite", "data": "/nowhere", "zoom": False, "steps": 9}
+    begin(root / "a", options)  # mended, under the same name
+    until(lambda: status(Run(root / "a")).state == "finished")
+
+
+@pytest.mark.parametrize("content", [None, "{", "[3]", '{"colour": 3}', '{"image_size": "large"}', '{"preset": "grand"}',
+                                     '{"image_size": 30}', "\udcff"])
+def test_a_configuration_that_cannot_be_read_is_said_in_one_sentence(root, content):
+    run = Run(root / "a")
+    run.path.mkdir()
+    if content is not None:
+        run.config.write_bytes(content.encode(errors="surrogateescape"))
+    for arguments in (None, 3, [3], ["--preset=grand"], ["--steps=many"]):
+        run.write_status(state="failed", arguments=arguments)
+        with pytest.raises(NoRun, match="^(a has no configuration|The configuration of a can't be taken over)") as error:
+            runner.options_of(run)
+        assert "\n" not in str(error.value)
+
+
+def test_sample_sheets_are_listed_by_step_without_what_is_not_whole(root):
+    run = Run(root / "a")
+    assert runner.samples(run) == []
+    run.samples.mkdir(parents=True)
+    pixels = np.zeros((32, 192, 3), np.uint8)
+    for step in (9_000, 10_000, 200, 100_000_000):
+        write_picture(pixels, run.sample(step))
+    for name in ("step_1.png", "step_00000300.jpg", ".step_00000300.png.ab12.part", "step_00000300.png.part", "notes.txt"):
+        (run.samples / name).write_bytes(b"x")
+    run.sample(400).touch()
+    run.sample(500).mkdir()
+    run.sample(600).symlink_to(run.sample(200))
+    whole = [(step, run.sample(step)) for step in (200, 9_000, 10_000, 100_000_000)]
+    assert runner.samples(run) == whole
+    run.sample(200_000_000).write_bytes(run.sample(200).read_bytes()[:-3])  # a power cut
+    run.sample(300_000_000).write_bytes(b"x")
+    assert runner.samples(run) == whole
+    shutil.rmtree(run.samples)
+    run.samples.write_text("no folder")
+    assert runner.samples(run) == []
+
+
+def test_a_queued_run_names_those_it_waits_for(root, monkeypatch):
+    first, second, third = (Run(root / name) for name in ("z", "y", "x"))
+    training(begin(first.path))
+    begin(second.path)
+    until(lambda: runner.ahead(second) == ["z"])
+    begin(third.path)
+    assert runner.ahead(third) == ["z", "y"] and runner.ahead(first) == []
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "1")
+    training(begin(root / "elsewhere"))
+    assert runner.ahead(third) == ["z", "y"]
+    (root / "file").write_text("no run")
+    assert stop(second, 30) == "stopped"
+    assert runner.ahead(third) == ["z"] and runner.ahead(second) == []
+    assert stop(first, 30) == "stopped"
+    training(third)
+    assert runner.ahead(third) == []
