@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 import numpy as np
 from PIL import Image
 
-from r2f.images import crop_back, pad_to_multiple, to_float, to_uint8
+from r2f.images import crop_back, pad_to_multiple, resize, to_float, to_uint8
 
 WORKING_PIXELS = 1_000_000  # a larger picture is painted at this size with the broad brush, in tiles of it with the fine
 STRIDE = 4  # a generator's pictures have sides that are multiples of this
@@ -31,7 +31,7 @@ def paint_broad(paint: Callable[[np.ndarray], np.ndarray], pixels: np.ndarray) -
     scale = (WORKING_PIXELS / (height * width)) ** 0.5
     if scale >= 1:
         return paint(pixels)
-    small = resized(pixels, (max(32, round(width * scale)), max(32, round(height * scale))))
+    small = resize(pixels, (max(32, round(width * scale)), max(32, round(height * scale))))
     change = paint(small).astype(np.float32) - small  # (h, w, 3)
     grey = luminance(small)
     lost = luminance(pixels) - enlarged(grey, (width, height))  # (H, W)
@@ -73,10 +73,6 @@ def luminance(pixels: np.ndarray) -> np.ndarray:
 
 def enlarged(plane: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     return np.array(Image.fromarray(np.ascontiguousarray(plane)).resize(size, Image.Resampling.BICUBIC))
-
-
-def resized(pixels: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    return np.asarray(Image.fromarray(pixels).resize(size, Image.Resampling.LANCZOS, reducing_gap=3))
 
 
 class FineBrush:

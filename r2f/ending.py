@@ -16,7 +16,7 @@ from pathlib import Path
 EXIT_BAD_INPUT, EXIT_NOT_FINITE, EXIT_MEMORY, EXIT_DISK, EXIT_BUSY, EXIT_SIGNAL = 2, 3, 4, 5, 75, 128
 
 SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
-NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
+NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 MEMORY_ERRORS = {"MemoryError", "ResourceExhaustedError", "OutOfMemoryError"}  # Python's, TensorFlow's, PyTorch's
 MEMORY_WORDS = ("RESOURCE_EXHAUSTED", "can't allocate memory", "CUDA_ERROR_OUT_OF_MEMORY")  # in errors of JAX and PyTorch
 

@@ -125,16 +125,23 @@ def write_picture(pixels: np.ndarray, path: str | Path) -> None:
         part.unlink(missing_ok=True)
 
 
+def resize(pixels: np.ndarray, size: tuple[int, int], box: tuple | None = None) -> np.ndarray:
+    """A uint8 picture (H, W, 3) to (width, height); only what lies in the box (left, top, right, bottom; floats) is used."""
+    if pixels.shape[1::-1] == size:
+        return pixels
+    return np.array(Image.fromarray(pixels).resize(size, Image.Resampling.LANCZOS, box))
+
+
 def short_side_resize(pixels: np.ndarray, short_side: int) -> np.ndarray:
     """Resize a uint8 picture (H, W, 3), up or down, so that its short side has `short_side` pixels."""
     height, width = pixels.shape[:2]
-    return _resize(pixels, _scaled((width, height), short_side / min(width, height)))
+    return resize(pixels, _scaled((width, height), short_side / min(width, height)))
 
 
 def fit(pixels: np.ndarray, long_side: int) -> np.ndarray:
     """Shrink a uint8 picture (H, W, 3) until its long side has at most `long_side` pixels."""
     height, width = pixels.shape[:2]
-    return _resize(pixels, _scaled((width, height), min(1, long_side / max(width, height))))
+    return resize(pixels, _scaled((width, height), min(1, long_side / max(width, height))))
 
 
 def pad_to_multiple(pixels: np.ndarray, multiple: int) -> tuple[np.ndarray, tuple[int, int, int, int]]:
@@ -200,7 +207,7 @@ def _read(source, max_side: int | None) -> np.ndarray:
     factor = max(1, int(width / (2 * size[0])))
     pixels = _flatten(image, factor)
     del image  # gives back 4 bytes a pixel before the copies below
-    pixels = _resize(pixels, size, box=(0, 0, width / factor, height / factor))
+    pixels = resize(pixels, size, box=(0, 0, width / factor, height / factor))
     return np.ascontiguousarray(_UPRIGHT[orientation](pixels))
 
 
@@ -356,13 +363,6 @@ def _to_srgb(profile: bytes | None, mode: str) -> ImageCms.ImageCmsTransform | N
 
 def _scaled(size: tuple[int, int], scale: float) -> tuple[int, int]:
     return max(1, round(size[0] * scale)), max(1, round(size[1] * scale))
-
-
-def _resize(pixels: np.ndarray, size: tuple[int, int], box: tuple | None = None) -> np.ndarray:
-    """(H, W, 3) to (width, height); only what lies in the box (left, top, right, bottom; floats) is used."""
-    if pixels.shape[1::-1] == size:
-        return pixels
-    return np.array(Image.fromarray(pixels).resize(size, Image.Resampling.LANCZOS, box))
 
 
 def _encode(pixels: np.ndarray, suffix: str) -> bytes:

@@ -19,11 +19,11 @@ from pathlib import Path
 import numpy as np
 
 from r2f import checkpoint
+from r2f.ending import no_room
 
 log = logging.getLogger("r2f")
 
 RETRY_SECONDS = 60.0  # after a failed save
-NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 class Saver:
@@ -103,7 +103,7 @@ class Saver:
 def explain(error: OSError, what: str, folder: Path, size: int) -> str:
     """One sentence about a save that failed, of `size` bytes, into a folder: what happened, and what to do about it."""
     failed = f"{what} could not be written to {folder} ({error.strerror or error})"
-    if error.errno in NO_ROOM:
+    if no_room(error):
         return f"{failed}: it takes {megabytes(size)} MB and {free(folder)}; free that much there, or raise your quota."
     if error.errno in (errno.EROFS, errno.EACCES, errno.EPERM):
         return f"{failed}: make the folder writable again."

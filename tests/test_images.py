@@ -553,6 +553,18 @@ def test_folders_pipes_and_missing_files_are_refused_at_once(tmp_path):
         assert str(tmp_path.parent) not in str(refusal.value)
 
 
+def test_heic_as_phones_save_it_is_read_upright_where_the_plugin_is():
+    heif = pytest.importorskip("pillow_heif", reason="pillow-heif is not installed")
+    heif.register_heif_opener()
+    upright = photo().resize((96, 64))
+    exif, file = Image.Exif(), io.BytesIO()
+    exif[0x0112] = 6
+    upright.transpose(Image.Transpose.ROTATE_90).save(file, "HEIF", exif=exif.tobytes(), quality=95)
+    pixels = read_picture(file.getvalue())
+    assert pixels.shape == (64, 96, 3)
+    assert np.abs(pixels.astype(int) - np.asarray(upright)).mean() < 20  # it stores colours at half the size; turned, it is 60
+
+
 def test_heic_has_its_own_sentence_where_it_cannot_be_read(monkeypatch):
     monkeypatch.setitem(sys.modules, "pillow_heif", None)
     with pytest.raises(UnreadablePicture, match="HEIC format; please save or share it as a JPEG first"):

@@ -35,7 +35,7 @@ def test_a_save_does_not_wait_for_the_disk_and_flush_does(tmp_path, slow):
     threading.Timer(0.1, slow.set).start()
     mine.flush()
     assert not mine.busy and mine.saved_step == 1
-    assert checkpoint.latest(tmp_path).name == "step_00000001"
+    assert checkpoint.newest(tmp_path)[0].name == "step_00000001"
 
 
 def test_a_second_save_waits_for_the_first_so_that_both_are_written(tmp_path, slow):
@@ -52,7 +52,8 @@ def test_a_second_save_waits_for_the_first_so_that_both_are_written(tmp_path, sl
 def test_what_comes_after_runs_once_the_checkpoint_is_on_disk_and_in_the_saving_thread(tmp_path):
     seen = []
     mine = Saver(tmp_path)
-    mine.save(3, state(3), after=lambda: seen.extend([checkpoint.latest(tmp_path).name, mine.saved_step, threading.get_ident()]))
+    mine.save(3, state(3), after=lambda: seen.extend([checkpoint.newest(tmp_path)[0].name, mine.saved_step,
+                                                      threading.get_ident()]))
     mine.flush()
     assert seen[:2] == ["step_00000003", 3] and seen[2] != threading.get_ident()
 

@@ -25,7 +25,7 @@ from r2f.bloom import stems
 from r2f.compare import way_back_figures
 from r2f.images import MAX_BYTES, PICTURE_SUFFIXES, UnreadablePicture, encode_png
 from r2f.ui.painters import PainterAsleep, Painters
-from r2f.ui.painting import KINDS, read, save_png, there_and_back
+from r2f.ui.painting import KINDS, MEASURED_SIDE, read, save_png, there_and_back
 
 log = logging.getLogger("r2f")
 
@@ -227,7 +227,7 @@ def paint_one(batch: Batch, bloomer, source: Source, stem: str, archive: zipfile
         except (zipfile.BadZipFile, zipfile.LargeZipFile, OSError, EOFError, RuntimeError, NotImplementedError) as error:
             raise UnreadablePicture(f"{source.name} cannot be opened; please choose the photo again.") from error
         painting, again = there_and_back(bloomer, photo, batch.direction, batch.brush)
-        figures = way_back_figures(images.fit(photo, 512), images.fit(again, 512))
+        figures = way_back_figures(images.fit(photo, MEASURED_SIDE), images.fit(again, MEASURED_SIDE))
         for kind, picture in zip(KINDS[batch.direction], (painting, again), strict=True):
             archive.writestr(f"{stem}-{kind}.png", encode_png(picture))
         batch.shown.append((save_png(images.fit(painting, SHOWN_SIDE), f"{stem[:80]}-{KINDS[batch.direction][0]}"), source.name))

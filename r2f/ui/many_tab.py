@@ -1,6 +1,5 @@
 """Many photos: a folder's worth at once, with progress, a gallery, a zip and a table. The work is `batch`'s."""
 
-import html
 from pathlib import Path
 
 import gradio as gr
@@ -9,7 +8,7 @@ from r2f.bloom import BRUSHES, SIZES
 from r2f.ui.batch import BadBatch, Batch, Batches
 from r2f.ui.painters import Painters
 from r2f.ui.painting import DIRECTIONS
-from r2f.ui.words import both, t
+from r2f.ui.words import both, refusal, t
 
 TICK_SECONDS = 1
 FAST = dict(queue=False, show_progress="hidden", api_visibility="private")
@@ -48,7 +47,7 @@ def many_tab(painters: Painters) -> None:
         try:
             batch = batches.begin(paths, direction=direction, size=size, brush=brush)
         except BadBatch as error:
-            text = both(error.key, **error.values) if error.key else html.escape(str(error), quote=False)
+            text = both(error.key, **error.values) if error.key else refusal(error)
             raise gr.Error(text, print_exception=False) from error
         return [batch.key, *look(batch, -1)]
 
@@ -88,7 +87,7 @@ def report(batch: Batch, before: int) -> str:
         words = both(ended, good=good, total=total, seconds=f"{batch.seconds:.0f}")
     bar = (f'<div class="bar" role="progressbar" aria-valuemin="0" aria-valuemax="{total}" aria-valuenow="{batch.done}" '
            f'aria-label="{batch.done} / {total}"><i style="width:{100 * batch.done / total:.0f}%"></i></div>')
-    refused = "".join(f"<li>{html.escape(sentence, quote=False)}</li>" for sentence in list(batch.refused))
+    refused = "".join(f"<li>{refusal(sentence)}</li>" for sentence in list(batch.refused))
     return f'<p role="status">{words}</p>{bar}' + (f"<ul>{refused}</ul>" if refused else "")
 
 

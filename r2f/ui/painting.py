@@ -20,16 +20,20 @@ from PIL import Image
 
 from r2f import images
 from r2f.bloom import BRUSHES, SIZES, Bloomer, fit, strength, triptych
-from r2f.brush import WORKING_PIXELS, paint_broad, resized
-from r2f.compare import WayBackFigures, difference_map, way_back_figures
+from r2f.brush import WORKING_PIXELS, paint_broad
+from r2f.compare import WayBackFigures, difference_map, mean_colour_difference, way_back_figures
 from r2f.film import film
-from r2f.images import read_picture
+from r2f.images import UnreadablePicture, read_picture
 from r2f.ui.painters import Painters
 
 SHOWN_SIDE = 1280  # pixels: larger pictures are shown at that size, and taken home at their own
+MEASURED_SIDE = 512  # pixels: the figures are of the pictures at that size
 DIRECTIONS = ("bloom", "frost")
 KINDS = {"bloom": ("flower", "rime-again"), "frost": ("rime", "flower-again")}  # what files are called
 RESULT_SECONDS, MOST_RESULTS = 3600, 2000
+
+
+NOT_FOR_BROWSERS = (".heic", ".heif", ".tif", ".tiff")
 
 
 class NoPhoto(ValueError):
@@ -93,10 +97,21 @@ def paint(painters: Painters, data: object, direction: str, size: str, brush: st
     shown = tuple(save_png(each, f"{stem}{end}") for each, end in zip(small, ("", f"-{kinds[0]}", f"-{kinds[1]}"), strict=True))
     large = [shown[place] if small[place].shape == each.shape else save_png(each, f"{stem}-{kinds[place - 1]}")
              for place, each in ((1, painting), (2, again))]
-    figures = way_back_figures(*(images.fit(each, 512) for each in (small[0], small[2])))
-    away = way_back_figures(*(images.fit(each, 512) for each in small[:2])).colour
+    seen, painted, back = (images.fit(each, MEASURED_SIDE) for each in small)
+    figures, away = way_back_figures(seen, back), mean_colour_difference(seen, painted)
     name = pair or painters.first_name
     return Result(secrets.token_hex(16), path, direction, size, brush, name, whole, shown, *large, figures, away)
+
+
+def as_browsers_show(data: object) -> str | None:
+    """An upload that most browsers can't show, as a PNG of the same pixels in the cache; None for any other."""
+    try:
+        path = path_of(data)
+        if path.suffix.lower() in NOT_FOR_BROWSERS:
+            return save_png(read(path, "full"), path.stem[:80])
+    except (NoPhoto, UnreadablePicture):
+        pass  # said when it is to bloom
+    return None
 
 
 def path_of(data: object) -> Path:
@@ -144,7 +159,7 @@ def whole_painting(painters: Painters, result: Result, percent: float) -> str:
     photo, painting = read(result.source, "full"), pixels_of(result.painting)
     if not result.whole:
         if result.brush == "broad" and photo.shape[0] * photo.shape[1] > WORKING_PIXELS:
-            painting = paint_broad(lambda small: resized(painting, small.shape[1::-1]), photo)
+            painting = paint_broad(lambda small: images.resize(painting, small.shape[1::-1]), photo)
         else:
             bloomer = painters.bloomer(result.pair)
             painting = np.asarray(getattr(bloomer, result.direction)(photo, brush=result.brush))
@@ -198,10 +213,8 @@ def pixels_of(path: str) -> np.ndarray:
 
 
 def save_png(pixels: np.ndarray, stem: str) -> str:
-    """A PNG file in Gradio's cache; quickly rather than small, because someone is waiting."""
-    file = io.BytesIO()
-    Image.fromarray(np.ascontiguousarray(pixels)).save(file, format="PNG", compress_level=1)
-    return save_bytes_to_cache(file.getvalue(), f"{stem}.png", get_upload_folder())
+    """A PNG file in Gradio's cache."""
+    return save_bytes_to_cache(images.encode_png(pixels), f"{stem}.png", get_upload_folder())
 
 
 def data_url(pixels: np.ndarray) -> str:

@@ -43,6 +43,13 @@ HEAD = f"""
     for (const [box, words] of [["to-flower", [say("The photo", "照片"), say("The painting", "画")]],
                                 ["to-again", [say("The photo", "照片"), say("The way back", "归途")]]])
       document.querySelectorAll(`#${box} img`).forEach((image, side) => { if (image.alt !== words[side]) image.alt = words[side]; });
+    for (const [box, words] of [["photo", say("Your photo, as you brought it", "你带来的照片")],
+                                ["flower", say("What your photo became", "照片变成的画")],
+                                ["again", say("The way back: made from the painting alone", "归途：只凭画作而来")],
+                                ["difference", say("Map of the differences between your photo and the way back", "照片与归途的差别图")]])
+      document.querySelectorAll(`#${box} .image-frame img, #${box} .image-container img`).forEach((image) => {
+        if (image.alt !== words) image.alt = words;
+      });
     queue();
   }
   const place = (slider) => {
@@ -120,7 +127,8 @@ html:not([lang^="zh"]) [lang="zh"], html[lang^="zh"] [lang="en"] { display: none
 .frame > label { order: 3; position: static !important; align-self: center; border: 0 !important;
   box-shadow: none !important; background: none !important; padding: .1rem 0 .9rem !important;
   font-size: 1.15rem; font-style: italic; }
-.frame > label > span { display: none; }
+.frame > label { text-align: center; }
+.frame > label > span, #many-files > label > span { display: none; }
 .frame .image-container { flex: 1; display: flex; flex-direction: column; height: auto; min-height: 0; }
 .frame .image-container > button, .frame .upload-container { flex: 1; display: flex; width: 100% !important;
   height: auto; align-items: center; justify-content: center; border-radius: 0; }
@@ -228,6 +236,7 @@ html:not([lang^="zh"]) [lang="zh"], html[lang^="zh"] [lang="en"] { display: none
 .gr-accordion > .label-wrap { justify-content: center; gap: .6rem; padding: .7rem 0; font-style: italic; font-size: 1.1rem;
   color: var(--body-text-color); margin: 0; width: 100%; }
 .gr-accordion > .label-wrap .icon { color: var(--petal); font-size: .7em; }
+.gr-accordion > .label-wrap:not(.open) .icon { transform: rotate(-90deg) !important; }  /* Gradio points back at the words */
 .gr-accordion > .label-wrap:hover { color: var(--petal); }
 .gr-accordion .column { gap: 1rem; padding-bottom: .8rem; }
 .parcels { justify-content: center; gap: .7rem; flex-wrap: wrap; }
@@ -235,6 +244,7 @@ html:not([lang^="zh"]) [lang="zh"], html[lang^="zh"] [lang="en"] { display: none
   border-radius: 99px; font-weight: 400; font-size: 1rem; padding: .6rem 1.2rem; flex: 0 1 auto; min-width: 0; width: auto;
   color: var(--body-text-color); box-shadow: 0 6px 14px -10px #22303c59; }
 .parcels button:hover, #many-home button:hover, #hub-fetch:hover { border-color: var(--petal); color: var(--petal); }
+#hub-fetch { align-self: flex-end; }
 #film-seconds { max-width: 420px; margin: 0 auto; width: 100%; }
 #link-said { text-align: center; font-style: italic; margin: 0; display: none; overflow-wrap: anywhere; }
 #link-said[data-copied] { display: block; }
@@ -265,7 +275,11 @@ html:not([lang^="zh"]) [lang="zh"], html[lang^="zh"] [lang="en"] { display: none
 #many { gap: clamp(1rem, 2.4vw, 2.4rem); align-items: start; justify-content: center; }
 #many-given { max-width: 560px; }
 #many-given { gap: 1rem; align-items: center; }
-#many-files { border-radius: 2px; box-shadow: var(--hung); width: 100%; }
+#many-files { border-radius: 2px; box-shadow: var(--hung); width: 100%; display: flex; flex-direction: column; }
+#many-files > label { order: 2; position: static; width: 100%; justify-content: center; border: 0; background: none; box-shadow: none;
+  font-size: 1.15rem; font-style: italic; padding: 0 1rem 1rem; text-align: center; text-wrap: balance; }
+#many-files .upload-container .wrap { font-size: 0; }  /* Gradio's words; the label says it */
+#many-files .upload-container .or { display: none; }
 #many-said p { font-style: italic; text-align: center; margin: 0 0 .5rem; }
 #many-said ul { margin: .7rem 0 0; padding-left: 1.1rem; font-size: .95rem; overflow-wrap: anywhere; }
 .bar { height: 6px; border-radius: 99px; background: var(--line); overflow: hidden; }
@@ -298,6 +312,7 @@ html:not([lang^="zh"]) [lang="zh"], html[lang^="zh"] [lang="en"] { display: none
 #about { max-width: 46rem; margin: 0 auto; width: 100%; }
 #about section { margin: 0 0 2rem; }
 #about h2 { font-weight: 400; font-style: italic; font-size: 1.6rem; color: var(--frost) !important; margin: 0 0 .5rem; }
+#about h2 span { color: inherit; }
 #about section:nth-child(even) h2 { color: var(--petal) !important; }
 #about p, #about li { line-height: 1.65; }
 #about ul { padding-left: 1.2rem; }
@@ -315,6 +330,7 @@ html:not([lang^="zh"]) [lang="zh"], html[lang^="zh"] [lang="en"] { display: none
 #about thead th { color: var(--body-text-color-subdued); font-style: italic; font-size: 1rem; }
 
 footer .divider { display: none !important; }
+footer { gap: 1.2rem; }
 footer img { display: none; }
 #colophon { text-align: center; font-size: .95rem; color: var(--body-text-color-subdued); margin-top: .6rem; }
 
@@ -338,6 +354,8 @@ html[lang^="zh"] .toast-body.error .toast-title::before { content: "画师有话
   /* nothing to see yet: the examples come first */
   :is(#flower-place, #again-place):has(.empty):not(:has(.wrap:not(.hide) .progress-text)) { display: none; }
   #rooms > .tab-wrapper { padding-bottom: 1rem; }
+  #rooms > .tab-wrapper .tab-container { gap: 0; }  /* or Gradio hides the last rooms behind three dots */
+  #rooms > .tab-wrapper button { font-size: 1rem; padding: .35rem .3rem; }
   .card dl { grid-template-columns: 1fr; gap: 0; } .card dd { margin-bottom: .4rem; }
 }
 """
