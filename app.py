@@ -11,19 +11,49 @@ import sys
 import tempfile
 from pathlib import Path
 
-from r2f.bloom import DEFAULT_PAIR
+if sys.platform == "win32":
+    sys.exit("On Windows, rime2flower runs in WSL2, which training on a GPU needs there, too: install it with "
+             "wsl --install, and start the page in it.")
+
+from r2f.bloom import CHECKPOINTS, DEFAULT_PAIR  # noqa: E402
+
+RUNS = CHECKPOINTS.parent / "runs"
 
 
-def main() -> None:
+def parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python app.py", description="The page where photos of rime bloom.")
     parser.add_argument("--pair", type=Path, default=DEFAULT_PAIR, metavar="DIR",
                         help="folder of the pair that paints (default: checkpoints/lite)")
+    parser.add_argument("--runs", type=Path, default=RUNS, metavar="DIR", help="folder of trainings (default: runs)")
+    parser.add_argument("--train", action=argparse.BooleanOptionalAction,
+                        help="whether whoever sees the page may train on this machine (default: where only this machine sees it)")
     parser.add_argument("--port", type=int, metavar="N", help="port (default: the first free one from 7860)")
     parser.add_argument("--host", metavar="H", help="address (default: 127.0.0.1, for this machine only)")
     parser.add_argument("--share", action="store_true", default=None, help="make a public link, for a week")
     parser.add_argument("--open", action="store_true", help="open the page in the browser")
-    options = parser.parse_args()
+    return parser
 
+
+def is_private(options: argparse.Namespace) -> bool:
+    """Whether nobody but this machine sees the page: then it may do what others may not ask for, fetch pairs and train."""
+    host = options.host or os.environ.get("GRADIO_SERVER_NAME") or "127.0.0.1"
+    public = options.share or os.environ.get("GRADIO_SHARE") or os.environ.get("SPACE_ID")
+    return not public and host in ("127.0.0.1", "localhost", "::1")
+
+
+def may_train(options: argparse.Namespace) -> bool:
+    return is_private(options) if options.train is None else options.train
+
+
+def main() -> None:
+    options = parser().parse_args()
+    if options.train and os.environ.get("SPACE_ID"):
+        parser().error("nobody trains on a Space, where whoever visits it could; leave --train away, and train on a machine of "
+                       "your own.")
+
+    # A painter needs little of a GPU; what it does not take is there for a training.
+    os.environ.setdefault("TF_FORCE_GPU_ALLOW_GROWTH", "true")
+    os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # so that being told to end also cleans up
     with tempfile.TemporaryDirectory(prefix="rime2flower-", ignore_cleanup_errors=True) as folder:
         # the default would be shared with other Gradio pages
@@ -31,14 +61,12 @@ def main() -> None:
         from r2f.ui.cache import keep_bounded
         from r2f.ui.page import build_page, launch_arguments
         from r2f.ui.painters import Painters
-        # Whoever may look at a page that others see too may not have it fetch what they like.
-        private = not (options.share or os.environ.get("GRADIO_SHARE") or os.environ.get("SPACE_ID")) and \
-            (options.host or os.environ.get("GRADIO_SERVER_NAME") or "127.0.0.1") in ("127.0.0.1", "localhost", "::1")
-        painters = Painters(options.pair, hub=private)
-        page = build_page(painters)
+        train = may_train(options)
+        painters = Painters(options.pair, runs=options.runs.absolute(), hub=is_private(options))
+        page = build_page(painters, train=train)
         try:
             page.launch(server_name=options.host, server_port=options.port, share=options.share,
-                        inbrowser=options.open, prevent_thread_lock=True, **launch_arguments(painters))
+                        inbrowser=options.open, prevent_thread_lock=True, **launch_arguments(painters, train))
         except OSError as error:  # the port is taken
             sys.exit(str(error))
         keep_bounded(cache)

@@ -145,6 +145,15 @@ def examine(folders: list[Folder], image_size: int = 256, progress: Callable[[in
     return replace(report, advice=tuple(_advice(report)))
 
 
+def at_size(report: Report, image_size: int) -> Report:
+    """The report as it would be for a training with crops of that side, in pixels; nothing is looked at again."""
+    folders = tuple(replace(each, too_small=tuple(picture.name for picture in report.pictures
+                                                  if picture.folder == each.name and picture.short_side < image_size))
+                    for each in report.folders)
+    report = replace(report, image_size=image_size, folders=folders)
+    return replace(report, advice=tuple(_advice(report)))
+
+
 def _findings(folder: Folder, pictures: list[Picture], unreadable: list[tuple[str, str]], image_size: int) -> Findings:
     mine = [picture for picture in pictures if picture.folder == folder.name]
     sides = [picture.short_side for picture in mine] or [0]

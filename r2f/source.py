@@ -12,6 +12,7 @@ import struct
 import zipfile
 import zlib
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
@@ -82,11 +83,12 @@ def together(sources: list[str | Path], unpack_into: str | Path | None = None) -
     return [replace(folder, name="/".join(parts[-depth:])) for parts, folder in found]
 
 
-def unpack(archive: str | Path, folder: str | Path, domain: str = "") -> Path:
+def unpack(archive: str | Path, folder: str | Path, domain: str = "", progress: Callable[[int, int], None] | None = None) -> Path:
     """Take the pictures out of a zip, to a folder that is not there yet; it appears whole or not at all.
 
-    Only the folder inside the zip that `find` would choose is taken, without the folders around it. Raises BadSource for
-    whatever is not a plain zip of pictures within the limits.
+    Only the folder inside the zip that `find` would choose is taken, without the folders around it. `progress(done, total)` is
+    called before each picture; what it raises ends the unpacking, and nothing is left. Raises BadSource for whatever is not a
+    plain zip of pictures within the limits.
     """
     archive, folder = Path(archive), Path(folder)
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
@@ -101,7 +103,9 @@ def unpack(archive: str | Path, folder: str | Path, domain: str = "") -> Path:
             taken = {path.relative_to(chosen): info for path, info in members.items()
                      if path.parent == chosen or (path.parent.parent == chosen and path.parent.name in SETS)}
             _check_room(taken, archive.name, part)
-            for path, info in taken.items():
+            for done, (path, info) in enumerate(taken.items()):
+                if progress:
+                    progress(done, len(taken))
                 _extract(contents, info, part / path)
         part.replace(folder)
     except BadSource:

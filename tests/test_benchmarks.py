@@ -19,3 +19,13 @@ def test_the_benchmark_of_a_training_step_prints_one_table_in_which_every_networ
         ("ours", "seed's"), ("seed's recipe", "seed's")]
     assert all(float(seconds) > 0 for _, _, _, seconds, *_ in table)
     assert table[-1][-1] == "1.0"
+
+
+def test_the_benchmark_of_a_look_at_a_training_prints_one_table():
+    """Its other half, a real page with visitors, takes minutes: `python -m benchmarks.train_page --quick` runs both."""
+    command = [sys.executable, "-m", "benchmarks.train_page", "--quick", "--only=looks"]
+    done = subprocess.run(command, text=True, capture_output=True, timeout=600, cwd=Path(__file__).parents[1])
+    assert done.returncode == 0, done.stderr[-3000:]
+    rows = [line for line in done.stdout.splitlines() if line.startswith("| processor time")]
+    print(*rows, sep="\n")
+    assert len(rows) == 3 and all(" ms, at most " in row for row in rows)

@@ -54,8 +54,8 @@ COPY_LINK = """async (key) => {
 }"""
 
 
-def bloom_tab(painters: Painters, results: Results, examples: Path) -> None:
-    """Put the components and events into the Blocks around them."""
+def bloom_tab(painters: Painters, results: Results, examples: Path) -> gr.Dropdown:
+    """Put the components and events into the Blocks around them; gives the picker of the pair."""
     with gr.Row(elem_id="triptych"):
         with gr.Column(elem_id="photo-place", min_width=0):
             photo = gr.Image(label=t("rime"), elem_id="photo", elem_classes="frame", format="png", buttons=[],
@@ -126,6 +126,8 @@ def bloom_tab(painters: Painters, results: Results, examples: Path) -> None:
         return [None, None, None, None, "", gr.skip(), hidden(), gr.skip(), hidden()]
 
     gr.on([photo.clear, photo.upload], clear, None, wall, **FAST)
+    photo.upload(lambda data: painting.as_browsers_show(data) or gr.skip(), photo, photo, preprocess=False,
+                 show_progress="hidden", api_visibility="private", concurrency_limit=2)
 
     def turn(direction):
         """Everything that is called differently the other way round."""
@@ -189,7 +191,7 @@ def bloom_tab(painters: Painters, results: Results, examples: Path) -> None:
         try:
             await asyncio.wrap_future(painters.loading)
         except PainterAsleep as error:
-            return html.escape(str(error), quote=False)
+            return refusal(error)
         return gr.skip() if key or request.query_params.get("flower") else both("ready")
 
     gr.on(None, awake, kept, note, **FAST)
@@ -197,6 +199,7 @@ def bloom_tab(painters: Painters, results: Results, examples: Path) -> None:
     promise = Promise(painters, examples)
     gr.on(None, promise.style, None, behind, **FAST)
     service(painters)
+    return pair
 
 
 class Promise:
@@ -272,10 +275,8 @@ def sentence(error: Exception, arguments: tuple = ()) -> str:
             return both("no_painting" if "frost" in arguments[1:2] else "no_photo")
         case Wilted():
             return both("gone")
-        case UnreadablePicture():
-            return refusal(error)
         case _:
-            return html.escape(str(error), quote=False)
+            return refusal(error)
 
 
 def shelf(way: str, folder: Path, photo: gr.Image) -> gr.Dataset | None:

@@ -5,6 +5,7 @@ What is a component's own (labels, buttons, tabs) goes through Gradio's `gr.I18n
 """
 
 import html
+import re
 
 import gradio as gr
 
@@ -13,6 +14,7 @@ WORDS = {  # key: (English, Chinese); {names} are filled in by `both`
     "room_bloom": ("Bloom", "绽放"),
     "room_many": ("Many photos", "一批照片"),
     "room_live": ("Live", "镜头前"),
+    "room_train": ("Train", "训练"),
     "room_about": ("About", "关于"),
     # the triptych
     "rime": ("Rime", "雾凇"),
@@ -57,12 +59,66 @@ WORDS = {  # key: (English, Chinese); {names} are filled in by `both`
     "hub_revision": ("Revision: a commit, tag or branch", "版本：提交、标签或分支"),
     "fetch": ("Fetch", "请来"),
     # many photos
-    "many_files": ("Up to {most} photos, or a zip of them", "至多 {most} 张照片，或一个 zip"),
+    "many_files": ("Drop up to {most} photos here, or a zip of them", "把至多 {most} 张照片或一个 zip 放到这里"),
     "many_start": ("Let them bloom", "让它们绽放"),
     "many_cancel": ("Stop here", "到此为止"),
     "many_zip": ("All paintings · ZIP", "全部画作 · ZIP"),
     "many_csv": ("Figures · CSV", "数据 · CSV"),
     "many_gallery": ("What they bloomed into", "它们开成了"),
+    # the train room: watching and acting
+    "tw_new": ("Train a painter of your own", "训练一位自己的画师"),
+    "tw_stop": ("Stop and save", "停下并保存"),
+    "tw_stop_now": ("It does not answer: end it", "没有回应：结束它"),
+    "tw_resume": ("Go on", "继续"),
+    "tw_sample": ("Sample now", "现在出样张"),
+    "tw_save": ("Save now", "现在保存"),
+    "tw_bloom": ("Bloom with this run", "用它来绽放"),
+    "tw_film": ("How it learned · MP4", "学习过程 · MP4"),
+    "tw_zip": ("The pair · ZIP", "这一对 · ZIP"),
+    "tw_clone": ("A new one like this", "照此新建"),
+    "tw_delete": ("Delete…", "删除……"),
+    "tw_delete_sure": ("Delete for good", "永久删除"),
+    "tw_delete_keep": ("Keep it", "保留"),
+    # the train room: a new training
+    "ts_source": ("Where are the pictures?", "图片在哪里？"),
+    "ts_drawn": ("Drawn by code: to try it without any", "由代码画成：没有图片也能试"),
+    "ts_zips": ("Two zips: rime, and flowers", "两个 zip：雾凇和花"),
+    "ts_folders": ("Two folders on this machine", "这台机器上的两个文件夹"),
+    "ts_prepared": ("A prepared data set", "整理好的数据集"),
+    "ts_zip_rime": ("A zip of rime photos", "雾凇照片的 zip"),
+    "ts_zip_flowers": ("A zip of flower paintings", "花卉画的 zip"),
+    "ts_rime": ("Folder of rime photos", "雾凇照片文件夹"),
+    "ts_flowers": ("Folder of flower paintings", "花卉画文件夹"),
+    "ts_data": ("Folder with trainA (flowers) and trainB (rime)", "含 trainA（花）和 trainB（雾凇）的文件夹"),
+    "ts_look": ("Let the doctor look at them", "请医生看看图片"),
+    "ts_look_again": ("Look again", "再看一次"),
+    "ts_look_cancel": ("Stop looking", "不看了"),
+    "ts_prepare": ("Make a clean data set of them", "整理成干净的数据集"),
+    "ts_sheet": ("Contact sheet", "缩略图"),
+    "ts_preset": ("Which kind of painter?", "哪一种画师？"),
+    "ts_preset_lite": ("lite: small and quick, 128 pixels; learns on two CPU cores in a night",
+                       "lite：小而快，128 像素；两个 CPU 核一夜学成"),
+    "ts_preset_r2f": ("r2f: the best we know, 256 pixels; wants a GPU", "r2f：我们所知最好的，256 像素；需要 GPU"),
+    "ts_preset_paper": ("paper: CycleGAN as published in 2017, to compare", "paper：2017 年发表的 CycleGAN，用来对照"),
+    "ts_preset_seed": ("seed: the student project of 2023 as it was, to compare", "seed：2023 年的学生项目原样，用来对照"),
+    "ts_image_size": ("Side of the crops, pixels", "裁块边长，像素"),
+    "ts_steps": ("Steps", "步数"),
+    "ts_batch_size": ("Pairs of pictures in a step", "每步的图片对数"),
+    "ts_precision": ("Arithmetic", "运算精度"),
+    "ts_precision_auto": ("as suits the device", "随设备"),
+    "ts_precision_float32": ("float32", "float32（单精度）"),
+    "ts_precision_bfloat16": ("bfloat16", "bfloat16（半精度）"),
+    "ts_name": ("Name", "名称"),
+    "ts_more_settings": ("More settings", "更多设置"),
+    "ts_sample_steps": ("Steps between two sample sheets; 0 for none", "样张的间隔步数；0 为不出"),
+    "ts_checkpoint_minutes": ("Minutes between two checkpoints", "存档的间隔，分钟"),
+    "ts_seed": ("Seed of chance", "随机种子"),
+    "ts_start_from": ("Begin with a pair that has learned already", "从已学过的一对开始"),
+    "ts_start_none": ("From nothing", "从头开始"),
+    "ts_tensorboard": ("Write event files for TensorBoard", "写 TensorBoard 事件文件"),
+    "ts_forget": ("Leave them out", "不用它们"),
+    "ts_measure": ("Measure how long it takes", "测一测要多久"),
+    "ts_go": ("Begin to learn", "开始学习"),
 }
 
 SENTENCES = {  # the same for what only ever appears in HTML
@@ -89,6 +145,103 @@ SENTENCES = {  # the same for what only ever appears in HTML
     "many_gone": ("Those pictures are gone: they are kept here for an hour.", "那些图片已经不在了：这里只保留一小时。"),
     "live_idle": ("What it sees blooms as fast as the painter can, and is kept nowhere.",
                   "镜头所见随画师的速度绽放，不留存。"),
+    # the train room: what a run does, and how it ended
+    "tw_none": ("No training yet. What you start shows here, and goes on when this page is closed.",
+                "还没有训练。开始之后会显示在这里；关掉此页，它也会继续。"),
+    "tw_gone": ("There is no run of this name any more.", "已经没有这个名字的训练了。"),
+    "tw_queued": ("Waits until the device is free.", "等待设备空闲。"),
+    "tw_queued_behind": ("Waits for {ahead}.", "等待 {ahead} 先完成。"),
+    "tw_starting": ("Starting: it reads the pictures and prepares the first step.", "正在开始：读取图片，准备第一步。"),
+    "tw_training": ("Training; it goes on when this page is closed.", "正在训练；关掉此页也会继续。"),
+    "tw_stopping": ("Stopping: it ends its step and saves.", "正在停下：走完这一步并保存。"),
+    "tw_stopped": ("Stopped at step {step}, {saved}.", "停在第 {step} 步，{saved}。"),
+    "tw_finished": ("Finished: all {step} steps are done.", "完成：全部 {step} 步。"),
+    "tw_failed": ("Failed at step {step}, {saved}.", "在第 {step} 步失败，{saved}。"),
+    "tw_interrupted": ("Interrupted at step {step}, {saved}.", "在第 {step} 步中断，{saved}。"),
+    "tw_last": ("last checkpoint {step}", "最近的存档在第 {step} 步"),
+    "tw_unsaved": ("no checkpoint", "没有存档"),
+    "tw_silent": ("No sign of life for {age}; its machine may be asleep or its disk slow.",
+                  "已有 {age} 没有动静；机器可能休眠，或磁盘很慢。"),
+    "tw_long_step": ("This step has taken {age} so far.", "这一步已用 {age}。"),
+    "tw_asked_sample": ("A sample comes after this step.", "走完这一步就出样张。"),
+    "tw_asked_save": ("It saves after this step.", "走完这一步就保存。"),
+    "tw_not_training": ("It is not training right now.", "它现在没有在训练。"),
+    "tw_busy": ("It is running; stop it first.", "它还在运行；请先停下。"),
+    "tw_quality": ("What it can do, measured on pictures it never saw; the higher the score, the better.",
+                   "用未见过的图片量出的本领；评分越高越好。"),
+    "tw_board": ("To see it in TensorBoard:", "在 TensorBoard 中查看："),
+    # the train room: what there is to say about a new training
+    "ts_pictures": ("The pictures", "图片"),
+    "ts_painter": ("The painter", "画师"),
+    "ts_drawn_hint": ("200 photos of rime and 200 flower paintings, drawn by this program. Good for seeing that everything "
+                      "works; what is learned from them stays a toy.",
+                      "本程序画成的 200 张雾凇和 200 幅花卉画。适合看看一切是否正常；学到的只是玩具。"),
+    "ts_zips_hint": ("Each holds one folder of pictures. They are unpacked here, and stay.",
+                      "每个 zip 里是一个图片文件夹。会在这里解开并保留。"),
+    "ts_folders_hint": ("As this machine calls them. Of several folders inside, the one named rime or flower-painting is taken.",
+                        "用这台机器上的路径。若里面有几个文件夹，就取名为 rime 或 flower-painting 的那个。"),
+    "ts_prepared_hint": ("testA and testB are for the samples, if they are there.", "若有 testA 和 testB，样张就用它们。"),
+    "ts_look_hint": ("The data doctor looks at every picture before a training begins.", "训练开始前，数据医生会看每一张图片。"),
+    "ts_whole": ("Please give a whole number from {least} to {most}.", "请填 {least} 到 {most} 之间的整数。"),
+    "ts_multiple": ("Please give a multiple of 4 from {least} to {most}.", "请填 {least} 到 {most} 之间 4 的倍数。"),
+    "ts_minutes": ("Please give {least} to {most} minutes.", "请填 {least} 到 {most} 分钟。"),
+    "ts_name_bad": ("Please use up to 64 letters, digits, dots, dashes and underscores, beginning with a letter or a digit.",
+                    "请用至多 64 个字母、数字、点、短横和下划线，以字母或数字开头。"),
+    "ts_name_taken": ("There is a {name} already; {free} is free.", "已经有 {name}；{free} 可用。"),
+    "ts_folder_empty": ("Please name a folder of pictures.", "请给出一个图片文件夹。"),
+    "ts_same_folder": ("This is the folder of the rime photos; please name another.", "这是雾凇照片的文件夹；请换一个。"),
+    "ts_zips_first": ("Please bring both zips first.", "请先放入两个 zip。"),
+    "ts_zip_other": ("Now the other zip.", "再放另一个 zip。"),
+    "ts_not_prepared": ("{path} has no trainA and trainB with pictures; name the folder that holds both.",
+                        "{path} 里没有带图片的 trainA 和 trainB；请给出包含两者的文件夹。"),
+    "ts_no_pair": ("There is no pair {pair} here any more; choose another.", "这里已没有 {pair}；请另选。"),
+    "ts_waiting": ("The doctor has other pictures before these…", "医生还在看别的图片……"),
+    "ts_unpacking": ("Unpacking: {done} of {total}.", "正在解开：{done} / {total}。"),
+    "ts_looking": ("The doctor looks: {done} of {total} pictures.", "医生在看：{done} / {total} 张。"),
+    "ts_preparing": ("Making a clean data set: {done} of {total} pictures.", "正在整理数据集：{done} / {total} 张。"),
+    "ts_look_stopped": ("Stopped before the end.", "中途停下了。"),
+    "ts_unpacked": ("Unpacked; from now on these folders on this machine are used.",
+                    "已解开；以后就用这台机器上的这两个文件夹。"),
+    "ts_tidied": ("The clean data set is made, and is used from now on.", "干净的数据集已整理好，以后就用它。"),
+    "ts_healthy": ("In good health.", "一切健康。"),
+    "ts_unhealthy": ("Can be learned from; some of it is better mended first.", "可以学习；有些最好先处理。"),
+    "ts_count_unreadable": ("{count} unreadable", "{count} 张读不出"),
+    "ts_count_small": ("{count} too small", "{count} 张太小"),
+    "ts_count_grey": ("{count} without colour", "{count} 张无彩色"),
+    "ts_count_blank": ("{count} empty", "{count} 张空白"),
+    "ts_count_well": ("all sound", "全部完好"),
+    "ts_sides": ("short sides {least} to {most}, median {median} pixels", "短边 {least} 到 {most}，中位 {median} 像素"),
+    "ts_more": ("and {count} more", "另有 {count} 个"),
+    "ts_also": ("Taken over as well: {settings}.", "同时沿用：{settings}。"),
+    "ts_cloned": ("The same settings as {name}; change what you like.", "与 {name} 相同的设置；请随意改动。"),
+    "ts_clone_gone": ("The settings of {name} can't be read any more.", "{name} 的设置已读不出。"),
+    "ts_device": ("Device", "设备"),
+    "ts_time": ("Time", "时间"),
+    "ts_memory": ("Memory", "内存"),
+    "ts_disk": ("Disk", "磁盘"),
+    "ts_no_gpu": ("no GPU here: {name}, {cores} cores", "没有 GPU：{name}，{cores} 核"),
+    "ts_gpu": ("{name}, {memory}", "{name}，{memory}"),
+    "ts_device_unknown": ("not looked at yet", "还没有看过"),
+    "ts_time_unknown": ("not measured yet", "还没有测过"),
+    "ts_time_minute": ("about a minute", "约一分钟"),
+    "ts_time_minutes": ("about {count} minutes", "约 {count} 分钟"),
+    "ts_time_hours": ("about {count} hours", "约 {count} 小时"),
+    "ts_time_days": ("about {count} days", "约 {count} 天"),
+    "ts_problem_disk": ("About {needs} of disk are needed and {free} are free; make room, or take fewer steps.",
+                        "约需 {needs} 磁盘，只剩 {free}；请腾出空间，或减少步数。"),
+    "ts_problem_memory": ("About {needs} of memory are needed and {free} are available; take smaller crops or fewer pairs.",
+                          "约需 {needs} 内存，可用 {free}；请减小裁块或每步的对数。"),
+    "ts_measuring": ("A few steps are tried out; this takes up to two minutes.", "正在试走几步；至多两分钟。"),
+    "ts_moment": ("A moment: this machine is looked at for the first time.", "请稍候：第一次查看这台机器。"),
+    "ts_mend": ("Something above can't be used yet; it says so beside the field.", "上面有一处还不能用；旁边有说明。"),
+    "ts_look_first": ("The doctor looks at the pictures first; if all is well, it begins by itself.",
+                      "医生先看图片；一切正常就会自动开始。"),
+    "ts_read_first": ("The doctor has something to say: read it, then press again to begin all the same.",
+                      "医生有话说：请读一读，再按一次就照样开始。"),
+    "ts_begun": ("{name} has begun. It goes on when this page is closed.", "{name} 已开始。关掉此页也会继续。"),
+    "ts_queued": ("{name} waits for {ahead} to end, then begins by itself.", "{name} 排在 {ahead} 之后，到时自动开始。"),
+    "ts_crowded": ("{count} trainings wait already; let one of them end first.", "已有 {count} 个训练在等；请先等其中一个结束。"),
+    "ts_busy": ("Another training is running under this name; choose another name.", "同名的训练正在运行；请换一个名称。"),
 }
 
 LANGUAGES = ("en", "zh")
@@ -111,8 +264,15 @@ def t(key: str):
 
 
 def both(key: str, **values) -> str:
-    """HTML of a sentence in both languages, of which the style sheet shows one; values are escaped."""
-    return two(*(text.format(**{name: html.escape(str(value)) for name, value in values.items()}) for text in _ALL[key]))
+    """HTML of a sentence in both languages, of which the style sheet shows one; values are escaped.
+
+    A value that is a tuple is said in two languages itself.
+    """
+    def said(place):
+        words = {name: value[place] if isinstance(value, tuple) else value for name, value in values.items()}
+        return _ALL[key][place].format(**{name: html.escape(str(value)) for name, value in words.items()})
+
+    return two(said(0), said(1))
 
 
 def two(english: str, chinese: str) -> str:
@@ -125,25 +285,45 @@ def english(key: str, **values) -> str:
     return _ALL[key][0].format(**values)
 
 
-CHINESE_REASONS = (  # how images.UnreadablePicture's sentences go on, after the picture's name
-    ("is a folder; please choose a single picture", "是一个文件夹；请选一张图片"),
-    ("is not a file; please choose a picture", "不是文件；请选一张图片"),
-    ("cannot be opened; please choose the photo again", "打不开；请重新选择照片"),
-    ("is empty; please choose the photo again", "是空的；请重新选择照片"),
-    ("is in the HEIC format; please save or share it as a JPEG first", "是 HEIC 格式；请先存成 JPEG"),
-    ("is damaged or not a picture; please choose a JPEG, PNG, WebP, AVIF, GIF, BMP or TIFF file",
-     "已损坏或不是图片；请选择 JPEG、PNG、WebP、AVIF、GIF、BMP 或 TIFF 文件"),
-    ("takes too long to read; please save it anew as a JPEG first", "读取太久；请先另存为 JPEG"),
-    ("needs more memory than there is; please make it smaller first", "需要的内存太多；请先缩小"),
-    ("is damaged or incomplete; please choose another copy of it", "已损坏或不完整；请换一份"),
+REFUSALS = (  # sentences of `images`, `batch` and `painters`, whose names and numbers are carried over
+    ("{name} is a folder; please choose a single picture.", "{name} 是一个文件夹；请选一张图片。"),
+    ("{name} is not a file; please choose a picture.", "{name} 不是文件；请选一张图片。"),
+    ("{name} cannot be opened; please choose the photo again.", "{name} 打不开；请重新选择照片。"),
+    ("{name} is empty; please choose the photo again.", "{name} 是空的；请重新选择照片。"),
+    ("{name} is larger than {most} megabytes; please make it smaller first.", "{name} 超过 {most} MB；请先缩小。"),
+    ("{name} is in the HEIC format; please save or share it as a JPEG first.", "{name} 是 HEIC 格式；请先存成 JPEG。"),
+    ("{name} has {found} megapixels, more than the {most} allowed; please make it smaller first.",
+     "{name} 有 {found} 百万像素，上限是 {most}；请先缩小。"),
+    ("{name} is only {size} pixels; please choose one of at least {least}.",
+     "{name} 只有 {size} 像素；请选至少 {least} 的图片。"),
+    ("{name} is too long and narrow ({size} pixels); please crop it first.", "{name} 太狭长（{size} 像素）；请先裁剪。"),
+    ("{name} is damaged or not a picture; please choose a JPEG, PNG, WebP, AVIF, GIF, BMP or TIFF file.",
+     "{name} 已损坏或不是图片；请选择 JPEG、PNG、WebP、AVIF、GIF、BMP 或 TIFF 文件。"),
+    ("{name} takes too long to read; please save it anew as a JPEG first.", "{name} 读取太久；请先另存为 JPEG。"),
+    ("{name} needs more memory than there is; please make it smaller first.", "{name} 需要的内存太多；请先缩小。"),
+    ("{name} is damaged or incomplete; please choose another copy of it.", "{name} 已损坏或不完整；请换一份。"),
+    ("{name} holds too many files; please send at most {most} photos.", "{name} 里的文件太多；请至多放 {most} 张照片。"),
+    ("{name} is damaged or not a zip; please pack it anew.", "{name} 已损坏或不是 zip；请重新打包。"),
+    ("{name} has an entry whose name leads out of it; please pack it anew.", "{name} 里有一个指向包外的文件名；请重新打包。"),
+    ("{name} holds a link; please pack the photos themselves.", "{name} 里有一个链接；请放入照片本身。"),
+    ("{name} is locked with a password; please pack it without one.", "{name} 有密码；请不加密码打包。"),
+    ("{name} is packed in an unusual way; please make a plain zip.", "{name} 的压缩方式不常见；请打成普通 zip。"),
+    ("{name} would unpack to far more than it is; please pack photos only.", "{name} 解开后会大得多；请只放照片。"),
+    ("{name} holds no pictures.", "{name} 里没有图片。"),
+    ("{name} could not be painted.", "{name} 没能画成。"),
+    ("This batch could not be finished.", "这一批没能画完。"),
+    ("This painter is not here any more; please choose another one.", "这位画师已不在这里；请另选一位。"),
+    ("The painter can't wake up; its terminal says why.", "画师醒不过来；原因写在终端里。"),
+    ("The painter can't wake up: {why}", "画师醒不过来：{why}"),
 )
+_PATTERNS = [(re.compile(re.sub(r"\\{(\w+)\\}", r"(?P<\1>.+?)", re.escape(english)), re.DOTALL), chinese)
+             for english, chinese in REFUSALS]
 
 
-def refusal(error: Exception) -> str:
-    """An UnreadablePicture's sentence as HTML in both languages; it may hold a stranger's file name, which is escaped."""
+def refusal(error: Exception | str) -> str:
+    """A sentence of REFUSALS as HTML in both languages; any other as it is. What a stranger's file name brings is escaped."""
     sentence = str(error)
-    for reason, chinese in CHINESE_REASONS:
-        name, found, _ = sentence.partition(f" {reason}")
-        if found:
-            return two(html.escape(sentence, quote=False), html.escape(f"{name} {chinese}。", quote=False))
+    for pattern, chinese in _PATTERNS:
+        if found := pattern.fullmatch(sentence):
+            return two(*(html.escape(each, quote=False) for each in (sentence, chinese.format(**found.groupdict()))))
     return html.escape(sentence, quote=False)
