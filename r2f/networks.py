@@ -97,6 +97,36 @@ class GivenNorm(InstanceNorm):
         return self.normalise(ops.cast(x, "float32"), self.mean, self.variance)
 
 
+@keras.saving.register_keras_serializable(package="r2f")
+class SpectralConv2D(layers.Conv2D):
+    """A convolution whose kernel is divided by its largest singular value (Miyato et al. 2018, arXiv:1802.05957).
+
+    The value comes from one power iteration a call, in float32. Where it stood is a weight, and so part of every checkpoint;
+    it starts from ones, the same on every backend. Two calls before the next update see the same kernel if what the first one
+    assigns is forgotten, or there is only one.
+    """
+
+    def build(self, shape):
+        super().build(shape)
+        self.direction = self.add_weight((self.filters,), initializer="ones", trainable=False, autocast=False, name="direction")
+
+    def call(self, x, training=False):
+        kernel = ops.cast(self.kernel, "float32")
+        matrix = ops.reshape(kernel, (-1, self.filters))
+        still = ops.stop_gradient(matrix)
+        left = unit(ops.matmul(still, self.direction))
+        right = unit(ops.matmul(left, still))
+        if training:
+            self.direction.assign(right)
+        largest = ops.sum(left * ops.matmul(matrix, right))  # its gradient is that of the singular value
+        x = self.convolution_op(x, ops.cast(kernel / largest, self.compute_dtype))
+        return x + ops.cast(self.bias, self.compute_dtype) if self.use_bias else x
+
+
+def unit(vector):
+    return vector * ops.rsqrt(ops.sum(vector ** 2) + 1e-12)
+
+
 def weights_normal():
     """A new initializer for every layer: one shared object would give two layers the same weights."""
     return keras.initializers.RandomNormal(0.0, 0.02)
@@ -150,14 +180,16 @@ def generator(filters=64, blocks=9, residual="add", upsampling="resize", padding
     return keras.Model(picture, layers.Activation("tanh", dtype="float32")(x), name=name)
 
 
-def discriminator(filters=64, strides=3, dtype=None, name=None) -> keras.Model:
+def discriminator(filters=64, strides=3, norm="instance", dtype=None, name=None) -> keras.Model:
     """A picture to a map of verdicts, real near 1 and fake near 0: (N, H, W, 3) to (N, about H / 2**strides, ..., 1).
 
     One verdict sees a patch of 70 x 70 pixels with 3 strides (Isola et al. 2017, arXiv:1611.07004, appendix 6.1.2), 142 with 4.
+    `norm` "instance" is the paper's, "spectral" a `SpectralConv2D` everywhere in its place, "both" one and the other.
     """
     def conv(x, width, stride, bias=False):
-        return layers.Conv2D(width, 4, strides=stride, padding="same", use_bias=bias, kernel_initializer=weights_normal(),
-                             dtype=dtype)(x)
+        kind = layers.Conv2D if norm == "instance" else SpectralConv2D
+        return kind(width, 4, strides=stride, padding="same", use_bias=bias, kernel_initializer=weights_normal(),
+                    dtype=dtype)(x)
 
     def leaky(x):
         return layers.LeakyReLU(negative_slope=0.2, dtype=dtype)(x)
@@ -166,6 +198,7 @@ def discriminator(filters=64, strides=3, dtype=None, name=None) -> keras.Model:
     x = leaky(conv(picture, filters, 2, bias=True))
     widths = [filters * min(2 ** i, 8) for i in range(1, strides)]
     for width, stride in [(width, 2) for width in widths] + [(filters * 8, 1)]:
-        x = leaky(InstanceNorm(dtype=dtype)(conv(x, width, stride)))
+        x = conv(x, width, stride, bias=norm == "spectral")
+        x = leaky(x if norm == "spectral" else InstanceNorm(dtype=dtype)(x))
     x = conv(x, 1, 1, bias=True)
     return keras.Model(picture, layers.Activation("linear", dtype="float32")(x), name=name)

@@ -20,11 +20,13 @@ import numpy as np  # noqa: E402
 from keras import ops  # noqa: E402
 
 from r2f import config  # noqa: E402
-from r2f.cyclegan import LOSSES, CycleGAN  # noqa: E402
+from r2f.cyclegan import LOSSES, SLOPE_STEP, CycleGAN  # noqa: E402
 
 NETWORKS = ("bloom", "frost", "flower_judge", "rime_judge")
 SMALL = dict(filters=4, blocks=2, discriminator_filters=8, image_size=32, load_size=32, batch_size=2,
              augment="none", cycle_noise=0.0, precision="float32")
+STEADY = dict(SMALL, discriminator_norm="both", gradient_penalty=1.0)  # the discriminators with what is optional
+STEP_AWAY = np.random.default_rng(2).normal(size=(2, 32, 32, 3)).astype("float32")  # instead of chance, which backends differ in
 
 
 def gradients(function, values: list) -> list[np.ndarray]:
@@ -76,11 +78,19 @@ def reference_losses(model: CycleGAN, x, y) -> dict:
     def identity(generator, picture):
         return model.config.identity_weight * l1(generator(picture), picture)
 
+    def slope(judge, picture):
+        if not model.config.gradient_penalty:
+            return 0.0
+        away = (judge(picture + SLOPE_STEP * STEP_AWAY) - judge(picture)) / SLOPE_STEP
+        return model.config.gradient_penalty / 2 * ops.mean(away ** 2)
+
     return {
         "bloom": lambda: square(flower_judge(bloom(x)), 1) + cycle() + identity(bloom, y),
         "frost": lambda: square(rime_judge(frost(y)), 1) + cycle() + identity(frost, x),
-        "flower_judge": lambda: (square(flower_judge(y), 1) + square(flower_judge(fake_flower), 0)) / 2,
-        "rime_judge": lambda: (square(rime_judge(x), 1) + square(rime_judge(fake_rime), 0)) / 2,
+        "flower_judge": lambda: (square(flower_judge(y), 1) + square(flower_judge(fake_flower), 0)) / 2
+        + slope(flower_judge, y),
+        "rime_judge": lambda: (square(rime_judge(x), 1) + square(rime_judge(fake_rime), 0)) / 2
+        + slope(rime_judge, x),
     }
 
 
@@ -172,6 +182,17 @@ def report() -> dict:
         found["passes_without_identity"] = np.array(pictures_through_bloom(other, pictures))
         found["reference_without_identity"] = reference_gradients(other, pictures)
         found["objective_without_identity"] = objective_gradients(other, pictures)
+
+    with patch.object(keras.random, "normal", lambda shape, stddev, seed: ops.convert_to_tensor(stddev * STEP_AWAY)):
+        steady = train.build(config.preset("r2f", **STEADY))
+        set_weights(steady)
+        if keras.backend.backend() == "torch":  # the quickest without compiling
+            found["reference_steady"] = reference_gradients(steady, pictures)
+            found["objective_steady"] = objective_gradients(steady, pictures)
+        logs = steady.fit(OneBatch(pictures), verbose=0).history
+    found["losses_steady"] = np.array([logs[name][0] for name in LOSSES])
+    judges = (steady.flower_judge, steady.rime_judge)
+    found["directions"] = arrays(variable for judge in judges for variable in judge.non_trainable_variables)
 
     logs = model.fit(OneBatch(pictures), verbose=0).history
     found["losses"] = np.array([logs[name][0] for name in LOSSES])

@@ -9,7 +9,7 @@ from keras import layers, ops
 from objective_backend import gradients
 
 from r2f import config, networks
-from r2f.networks import InstanceNorm, discriminator, generator
+from r2f.networks import InstanceNorm, SpectralConv2D, discriminator, generator
 
 SMALL = dict(filters=4, blocks=2)
 SEPARABLE = dict(**SMALL, separable=True, upsampling="transposed")
@@ -149,7 +149,9 @@ def test_mixed_precision_computes_in_bfloat16_and_gives_float32(make):
     lambda: generator(**SMALL, norm_before_tanh=True),
     lambda: discriminator(4),
     lambda: discriminator(4, strides=4),
-], ids=["generator", "separable, transposed", "norm before tanh", "discriminator", "discriminator of 142"])
+    lambda: discriminator(4, norm="spectral"),
+    lambda: discriminator(4, norm="both"),
+], ids=["generator", "separable, transposed", "norm before tanh", "discriminator", "discriminator of 142", "spectral", "both"])
 def test_a_convolution_has_a_bias_exactly_where_no_instance_norm_follows(network):
     """Instance norm takes a bias away again: it would be trained by rounding errors."""
     network = network()
@@ -159,6 +161,72 @@ def test_a_convolution_has_a_bias_exactly_where_no_instance_norm_follows(network
     assert all(layer in convolutions for layer in before_norm)
     for layer in convolutions:
         assert layer.use_bias == (layer not in before_norm), layer.name
+
+
+def spectral_layer(**options):
+    layer = SpectralConv2D(8, 4, strides=2, padding="same", use_bias=False, **options)
+    layer.build((1, 16, 16, 5))
+    layer.kernel.assign(np.random.default_rng(1).normal(0, 3, (4, 4, 5, 8)))
+    return layer, np.random.default_rng(0).normal(size=(1, 16, 16, 5)).astype("float32")
+
+
+def test_spectral_norm_divides_by_the_largest_singular_value():
+    layer, x = spectral_layer()
+    largest = np.linalg.svd(ops.convert_to_numpy(layer.kernel).reshape(-1, 8), compute_uv=False)[0]
+    plain = layers.Conv2D(8, 4, strides=2, padding="same", use_bias=False)
+    plain.build(x.shape)
+    plain.kernel.assign(layer.kernel / largest)
+    for calls in (1, 100):
+        for _ in range(calls):
+            found = ops.convert_to_numpy(layer(x, training=True))
+        apart = np.abs(found - run(plain, x)).max() / np.abs(found).max()
+        print(f"\nafter {calls} calls off by a part of {apart:.1e}")
+        assert apart < {1: 0.5, 100: 1e-5}[calls]
+
+
+def test_spectral_norm_moves_its_vector_only_in_training_and_gives_the_same_kernel_without():
+    layer, x = spectral_layer()
+    before = ops.convert_to_numpy(layer.direction)
+    judged = ops.convert_to_numpy(layer(x, training=False))
+    np.testing.assert_array_equal(ops.convert_to_numpy(layer.direction), before)
+    np.testing.assert_array_equal(ops.convert_to_numpy(layer(x, training=True)), judged)
+    assert (ops.convert_to_numpy(layer.direction) != before).any()
+
+
+def test_the_length_of_a_spectral_kernel_has_no_gradient():
+    """It is divided away; a singular value that were held still would leave one."""
+    layer, x = spectral_layer()
+
+    def loss(kernel):
+        with keras.StatelessScope(state_mapping=[(layer.kernel, kernel), (layer.direction, layer.direction.value)]):
+            return ops.sum(layer(x) ** 3)
+
+    kernel = ops.convert_to_numpy(layer.kernel)
+    (gradient,) = gradients(loss, [kernel])
+    assert abs((gradient * kernel).sum()) < 1e-5 * np.linalg.norm(gradient) * np.linalg.norm(kernel)
+
+
+def test_spectral_norm_computes_in_bfloat16_with_its_vector_in_float32():
+    (mixed, x), (full, _) = spectral_layer(dtype="mixed_bfloat16"), spectral_layer()
+    found, expected = (layer(x, training=True) for layer in (mixed, full))
+    assert keras.backend.standardize_dtype(found.dtype) == "bfloat16"
+    assert keras.backend.standardize_dtype(mixed.direction.dtype) == "float32"
+    np.testing.assert_allclose(run(lambda x: ops.cast(x, "float32"), found), run(lambda x: x, expected), atol=0.1)
+    np.testing.assert_allclose(ops.convert_to_numpy(mixed.direction), ops.convert_to_numpy(full.direction), atol=0.01)
+
+
+def test_whatever_holds_it_steady_a_discriminator_starts_from_the_same_kernels():
+    """So that an ablation changes one thing."""
+    judges = {}
+    for norm in ("instance", "spectral", "both"):
+        keras.utils.set_random_seed(3)
+        judges[norm] = discriminator(4, norm=norm)
+        kinds = [type(layer) for layer in judges[norm].layers]
+        assert (InstanceNorm in kinds, SpectralConv2D in kinds) == (norm != "spectral", norm != "instance")
+        assert run(judges[norm], pictures(64, 96, count=2)).shape == (2, 8, 12, 1)
+    kernels = [[weight for weight in judge.get_weights() if weight.ndim == 4] for judge in judges.values()]
+    for first, *others in zip(*kernels, strict=True):
+        assert all((first == other).all() for other in others)
 
 
 def test_auto_precision_is_bfloat16_exactly_where_the_hardware_has_it(monkeypatch):
