@@ -50,7 +50,7 @@ DATA = two(
 LIMITS = two(
     """<ul><li>It changes colour and brushwork, hardly shape: a tree becomes a blossoming tree, not a bouquet.</li>
     <li>It knows rimed trees under open skies best. Forests in fog and grey skies change least; photographs of frost on windows turn
-    to olive and brown weave. A fine noise of colours is left in its paintings.</li>
+    to olive and brown weave. Some noise of fine colours is left in its paintings.</li>
     <li>The way back is measured from the picture you would download. Reds and the colours of dusk do not return.</li>
     <li>A part of the photo can hide in the painting as fine texture: that is how such networks find back so well, and it is no
     memory of the ice.</li>
