@@ -280,10 +280,11 @@ def train_start(root: Path, pairs: Callable[[], Mapping] = dict) -> Start:
         return [*spread(values, ""), now]
 
     def come_back(memory, now):
-        """The browser's memory comes when this room is first seen; afterwards it changes because of what is entered here."""
-        if not memory or memory.get("own") == now.get("own"):
-            return [gr.skip()] * len(entering)
-        return enter(memory, now)
+        """The browser's memory comes when this room is first seen, an empty one too; afterwards it changes because of what is
+        entered here."""
+        memory = memory or {}
+        mine = memory.get("own") == now.get("own") if memory else bool(now.get("own"))
+        return [gr.skip()] * len(entering) if mine else enter(memory, now)
 
     def come_in(remembers, now):
         return [gr.skip()] * len(entering) if remembers or now.get("own") else enter({}, now)
