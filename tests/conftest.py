@@ -1,4 +1,4 @@
-"""What every test may use: small drawn pictures on disk."""
+"""What every test may use: small drawn pictures on disk, a folder for runs, a training that is over."""
 
 import os
 
@@ -8,7 +8,7 @@ os.environ.setdefault("TF_NUM_INTEROP_THREADS", "1")
 
 import pytest  # noqa: E402
 
-from r2f import drawn  # noqa: E402
+from r2f import drawn, runner  # noqa: E402
 from r2f.images import write_picture  # noqa: E402
 
 
@@ -22,6 +22,17 @@ def drawn_folder(tmp_path_factory):
         for seed in seeds:
             write_picture(draw(seed, (48, 64)), root / name / f"{seed}.png")
     return root
+
+
+@pytest.fixture
+def root(tmp_path):
+    """A folder for runs; whatever still trains in it at the end is ended."""
+    folder = tmp_path / "runs"
+    folder.mkdir()
+    yield folder
+    for each in runner.runs(folder):
+        if each.running:
+            assert runner.stop(each.run, 0.5) != "still running"
 
 
 @pytest.fixture(scope="session")

@@ -30,17 +30,6 @@ sys.stdin.read()
 """
 
 
-@pytest.fixture
-def root(tmp_path):
-    """A folder for runs; whatever still trains in it at the end is ended."""
-    folder = tmp_path / "runs"
-    folder.mkdir()
-    yield folder
-    for each in runner.runs(folder):
-        if each.running:
-            assert stop(each.run, 0.5) != "still running"
-
-
 def begin(path, options=NO_PICTURES, **arguments) -> Run:
     return start(path, options, command=COMMAND, **arguments)
 

@@ -10,7 +10,7 @@ from r2f.device import Device, DeviceError
 from r2f.run import Run
 from r2f.speed import DeviceBusy, calibrate
 from tests.standin import COMMAND
-from tests.test_runner import begin, root, training, until  # noqa: F401 - root is a fixture
+from tests.test_runner import begin, training, until
 from tests.tiny import TINY
 
 SETTINGS = config.Config(**TINY)
@@ -28,7 +28,7 @@ def stand_in(monkeypatch, *options):
     monkeypatch.setattr(runner, "COMMAND", (*COMMAND, *options))
 
 
-def test_a_few_steps_of_the_real_trainer_are_timed_and_nothing_is_left_but_the_figure(root):  # noqa: F811
+def test_a_few_steps_of_the_real_trainer_are_timed_and_nothing_is_left_but_the_figure(root):
     seen = []
     found = calibrate(SETTINGS, root, limit_seconds=600, progress=seen.append)
     print(f"{found.pairs_per_second:.2f} pairs per second, tiny settings")
@@ -40,7 +40,7 @@ def test_a_few_steps_of_the_real_trainer_are_timed_and_nothing_is_left_but_the_f
     training(begin(root / "a"))  # the device is free again
 
 
-def test_what_was_measured_holds_for_equal_steps_and_is_carried_over_to_others_by_counting(root, monkeypatch):  # noqa: F811
+def test_what_was_measured_holds_for_equal_steps_and_is_carried_over_to_others_by_counting(root, monkeypatch):
     stand_in(monkeypatch)
     lite = config.preset("lite", rime="somewhere", flowers="elsewhere")
     assert speed.of(lite, root) is None and speed.hours(lite, root) is None
@@ -60,7 +60,7 @@ def test_what_was_measured_holds_for_equal_steps_and_is_carried_over_to_others_b
     assert speed.of(lite, root).hours(lite, from_step=59_999) == pytest.approx(1 / 100 / 3600)
 
 
-def test_on_a_processor_large_pictures_are_measured_small_and_on_a_gpu_as_they_are(root, monkeypatch):  # noqa: F811
+def test_on_a_processor_large_pictures_are_measured_small_and_on_a_gpu_as_they_are(root, monkeypatch):
     stand_in(monkeypatch)
     plain = config.preset("r2f")
     assert speed.calibration_of(plain, "cpu").image_size == 128 and speed.calibration_of(plain, "cpu").load_size == 160
@@ -70,7 +70,7 @@ def test_on_a_processor_large_pictures_are_measured_small_and_on_a_gpu_as_they_a
     assert not found.exact and 25 < found.pairs_per_second < 30 and speed.of(plain, root) == found
 
 
-def test_nothing_is_measured_while_a_training_runs_or_waits(root, monkeypatch):  # noqa: F811
+def test_nothing_is_measured_while_a_training_runs_or_waits(root, monkeypatch):
     stand_in(monkeypatch)
     training(begin(root / "mine"))
     with pytest.raises(DeviceBusy, match="mine trains there"):
@@ -81,7 +81,7 @@ def test_nothing_is_measured_while_a_training_runs_or_waits(root, monkeypatch): 
     assert calibrate(SETTINGS, root).pairs_per_second == 100
 
 
-def test_measuring_gives_way_to_a_training(root, monkeypatch):  # noqa: F811
+def test_measuring_gives_way_to_a_training(root, monkeypatch):
     stand_in(monkeypatch, "--x-step-seconds=600")
     said = []
 
@@ -102,7 +102,7 @@ def test_measuring_gives_way_to_a_training(root, monkeypatch):  # noqa: F811
     assert runner.status(run).state == "training"
 
 
-def test_two_who_ask_at_once_wait_for_one_measurement(root, monkeypatch):  # noqa: F811
+def test_two_who_ask_at_once_wait_for_one_measurement(root, monkeypatch):
     stand_in(monkeypatch)
     timed, times = speed.timed, []
     monkeypatch.setattr(speed, "timed", lambda *arguments: times.append(0) or time.sleep(0.3) or timed(*arguments))
@@ -119,7 +119,7 @@ def test_two_who_ask_at_once_wait_for_one_measurement(root, monkeypatch):  # noq
     (["--x-fail", "flowers are gone."], 60, "flowers are gone."),
     (["--x-step-seconds=600"], 1, "Nothing was measured within 1 seconds: the machine is busy, or too small for these networks."),
 ])
-def test_what_goes_wrong_is_one_sentence(root, monkeypatch, options, limit, sentence):  # noqa: F811
+def test_what_goes_wrong_is_one_sentence(root, monkeypatch, options, limit, sentence):
     stand_in(monkeypatch, *options)
     with pytest.raises(DeviceError) as error:
         calibrate(SETTINGS, root, limit)
@@ -129,13 +129,13 @@ def test_what_goes_wrong_is_one_sentence(root, monkeypatch, options, limit, sent
     assert calibrate(SETTINGS, root).pairs_per_second == 100  # nothing is held any more
 
 
-def test_too_little_memory_is_said_before_anything_is_started(root, monkeypatch):  # noqa: F811
+def test_too_little_memory_is_said_before_anything_is_started(root, monkeypatch):
     monkeypatch.setattr("r2f.preflight.available_memory", lambda: 10**6)
     with pytest.raises(DeviceError, match="MB of memory"):
         calibrate(SETTINGS, root)
 
 
-def test_trainings_that_the_page_started_are_measurements_too(root):  # noqa: F811
+def test_trainings_that_the_page_started_are_measurements_too(root):
     run = begin(root / "mine")
     training(run, 8)
     assert runner.stop(run, 60) == "stopped"
@@ -146,7 +146,7 @@ def test_trainings_that_the_page_started_are_measurements_too(root):  # noqa: F8
     assert speed.of(SETTINGS, root) is None
 
 
-def test_the_newest_of_equal_measurements_counts_and_others_versions_are_left_out(root):  # noqa: F811
+def test_the_newest_of_equal_measurements_counts_and_others_versions_are_left_out(root):
     other = config.preset("lite")
     kept = [dict(config=asdict(SETTINGS), pairs_per_second=1.0, measured=2.0), {"config": {"colour": 3}}, 7,
             dict(config=asdict(other), pairs_per_second=5.0, measured=9.0),

@@ -40,13 +40,17 @@ def root(tmp_path, monkeypatch):
     return tmp_path / "runs"
 
 
+def write_scenes(folder, count):
+    for number, name in enumerate(("rime", "flowers")):
+        (folder / name).mkdir()
+        for seed in range(count):
+            write_picture(scene(10 * number + seed), folder / name / f"{seed}.png")
+
+
 @pytest.fixture
 def pictures(tmp_path):
     """Two folders: rime with a picture twice and one that can't be read, and sound flowers."""
-    for number, name in enumerate(("rime", "flowers")):
-        (tmp_path / name).mkdir()
-        for seed in range(6):
-            write_picture(scene(10 * number + seed), tmp_path / name / f"{seed}.png")
+    write_scenes(tmp_path, 6)
     write_picture(scene(0), tmp_path / "rime" / "again.png")
     (tmp_path / "rime" / "half.png").write_bytes(encode_png(scene(1))[:300])
     return tmp_path
@@ -54,10 +58,7 @@ def pictures(tmp_path):
 
 @pytest.fixture
 def sound(tmp_path):
-    for number, name in enumerate(("rime", "flowers")):
-        (tmp_path / name).mkdir()
-        for seed in range(4):
-            write_picture(scene(10 * number + seed), tmp_path / name / f"{seed}.png")
+    write_scenes(tmp_path, 4)
     return tmp_path
 
 

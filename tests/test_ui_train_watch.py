@@ -37,16 +37,6 @@ def cache(tmp_path, monkeypatch):
 
 
 @pytest.fixture
-def root(tmp_path):
-    folder = tmp_path / "runs"
-    folder.mkdir()
-    yield folder
-    for each in runner.runs(folder):
-        if each.running:
-            assert runner.stop(each.run, 0.5) != "still running"
-
-
-@pytest.fixture
 def painters(tmp_path, root):
     return Painters(tmp_path / "pair", checkpoints=tmp_path / "checkpoints", runs=root)
 
