@@ -10,12 +10,14 @@ import shutil
 import signal
 import sys
 import threading
+import time
 from pathlib import Path
 
 # 0: all steps are done, or stopped by a stop file. 128 + n: ended by signal n. 1 is Python's own, for what nobody foresaw.
 EXIT_BAD_INPUT, EXIT_NOT_FINITE, EXIT_MEMORY, EXIT_DISK, EXIT_BUSY, EXIT_SIGNAL = 2, 3, 4, 5, 75, 128
 
 SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+SAME_REQUEST_SECONDS = 2.0  # a machine that shuts down tells every process, and the keeper passes on what it was told
 NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 MEMORY_ERRORS = {"MemoryError", "ResourceExhaustedError", "OutOfMemoryError"}  # Python's, TensorFlow's, PyTorch's
 MEMORY_WORDS = ("RESOURCE_EXHAUSTED", "can't allocate memory", "CUDA_ERROR_OUT_OF_MEMORY")  # in errors of JAX and PyTorch
@@ -47,6 +49,9 @@ def asked_by(number: int) -> str:
 class EndRequest:
     """SIGTERM, SIGINT and SIGHUP ask for the end; a second one ends the process at once, whatever it is doing.
 
+    A SIGTERM or SIGHUP within `SAME_REQUEST_SECONDS` of the first signal is the same request, told twice. A person's Ctrl-C
+    always counts.
+
     Python runs a handler between two instructions of the main thread, which can spend minutes inside one step or one write.
     So a thread of its own is told of each signal through a pipe. While `starting`, the first signal raises Ended in the main
     thread; later `number` says which one came, and the training looks at it after each step.
@@ -76,10 +81,12 @@ class EndRequest:
 
     def listen(self):
         while numbers := os.read(self.ear, 1):
-            if numbers[0] in self.before:
-                if self.number:
-                    os._exit(EXIT_SIGNAL + numbers[0])
-                self.number = numbers[0]
+            if numbers[0] not in self.before:
+                continue
+            if not self.number:
+                self.number, first = numbers[0], time.monotonic()
+            elif numbers[0] == signal.SIGINT or time.monotonic() - first > SAME_REQUEST_SECONDS:
+                os._exit(EXIT_SIGNAL + numbers[0])
 
     def handle(self, number, frame):
         if self.starting:

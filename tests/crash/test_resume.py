@@ -12,6 +12,7 @@ import pytest
 from tiny import OPTIONS, TINY
 
 from r2f import checkpoint, config, pair, preflight, train
+from r2f.ending import SAME_REQUEST_SECONDS
 from r2f.run import Run
 
 ROOT = Path(__file__).parents[2]
@@ -118,6 +119,10 @@ def test_a_second_signal_ends_at_once_whatever_the_main_thread_is_doing(tmp_path
         process.send_signal(number)
         time.sleep(0.3)
         assert process.poll() is None, "the first one waits for the end of the step"
+        if number == signal.SIGTERM:
+            process.send_signal(number)  # as a shutdown does, which signals the keeper too, and that passes it on
+            time.sleep(SAME_REQUEST_SECONDS)
+            assert process.poll() is None, "told twice at the same time, it is asked once"
         process.send_signal(number)
         asked = time.monotonic()
         assert process.wait(10) == 128 + number
