@@ -18,6 +18,7 @@ if sys.platform == "win32":
 from r2f.bloom import CHECKPOINTS, DEFAULT_PAIR  # noqa: E402
 
 RUNS = CHECKPOINTS.parent / "runs"
+OWN_HOSTS = ("127.0.0.1", "localhost", "::1")  # by which only this machine reaches the page
 
 
 def parser() -> argparse.ArgumentParser:
@@ -34,11 +35,15 @@ def parser() -> argparse.ArgumentParser:
     return parser
 
 
+def is_shared(options: argparse.Namespace) -> bool:
+    """Whether to make a public link. Never left to Gradio, which makes one unasked on some notebook services."""
+    return bool(options.share) or os.environ.get("GRADIO_SHARE", "").lower() == "true"
+
+
 def is_private(options: argparse.Namespace) -> bool:
     """Whether nobody but this machine sees the page: then it may do what others may not ask for, fetch pairs and train."""
     host = options.host or os.environ.get("GRADIO_SERVER_NAME") or "127.0.0.1"
-    public = options.share or os.environ.get("GRADIO_SHARE") or os.environ.get("SPACE_ID")
-    return not public and host in ("127.0.0.1", "localhost", "::1")
+    return not (is_shared(options) or os.environ.get("SPACE_ID")) and host in OWN_HOSTS
 
 
 def may_train(options: argparse.Namespace) -> bool:
@@ -55,18 +60,21 @@ def main() -> None:
     os.environ.setdefault("TF_FORCE_GPU_ALLOW_GROWTH", "true")
     os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # so that being told to end also cleans up
-    with tempfile.TemporaryDirectory(prefix="rime2flower-", ignore_cleanup_errors=True) as folder:
-        # the default would be shared with other Gradio pages
-        cache = os.environ.setdefault("GRADIO_TEMP_DIR", str(Path(folder, "cache")))
+    # A folder of its own, also in one that was named: others may keep their files there, and this page's are deleted in time.
+    if named := os.environ.get("GRADIO_TEMP_DIR"):
+        Path(named).mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix="rime2flower-", dir=named, ignore_cleanup_errors=True) as folder:
+        cache = os.environ["GRADIO_TEMP_DIR"] = str(Path(folder, "cache"))
         from r2f.ui.cache import keep_bounded
         from r2f.ui.page import build_page, launch_arguments
         from r2f.ui.painters import Painters
-        train = may_train(options)
-        painters = Painters(options.pair, runs=options.runs.absolute(), hub=is_private(options))
+        train, private = may_train(options), is_private(options)
+        painters = Painters(options.pair, runs=options.runs.absolute(), hub=private)
         page = build_page(painters, train=train)
         try:
-            page.launch(server_name=options.host, server_port=options.port, share=options.share,
-                        inbrowser=options.open, prevent_thread_lock=True, **launch_arguments(painters, train))
+            page.launch(server_name=options.host, server_port=options.port, share=is_shared(options),
+                        inbrowser=options.open, prevent_thread_lock=True,
+                        **launch_arguments(painters, train, OWN_HOSTS if private else None))
         except OSError as error:  # the port is taken
             sys.exit(str(error))
         keep_bounded(cache)

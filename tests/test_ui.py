@@ -10,7 +10,9 @@ import sys
 import threading
 import time
 import zipfile
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -21,11 +23,12 @@ from PIL import Image
 from starlette.testclient import TestClient
 
 from r2f import drawn
-from r2f.images import MAX_BYTES, MAX_PIXELS, UnreadablePicture, read_picture
+from r2f.images import MAX_BYTES, MAX_PIXELS, UnreadablePicture, encode_png, read_picture
 from r2f.ui import batch as batches
 from r2f.ui import painting, theme, words
 from r2f.ui.bloom_tab import card_of
 from r2f.ui.cache import files_in, sweep
+from r2f.ui.live_tab import MOST_FRAME_BYTES, MOST_IN_HAND
 from r2f.ui.page import MOST_BODY_BYTES, build_page, launch_arguments
 from r2f.ui.painters import PainterAsleep, Painters, way_back_of
 
@@ -85,9 +88,9 @@ def function(page, name):
 
 
 @contextmanager
-def client_of(painters, examples):
+def client_of(painters, examples, **how):
     page = build_page(painters, examples)
-    page.launch(prevent_thread_lock=True, _frontend=False, quiet=True, **launch_arguments(painters))
+    page.launch(prevent_thread_lock=True, _frontend=False, quiet=True, **launch_arguments(painters, **how))
     try:
         yield TestClient(page.app)
     finally:
@@ -156,8 +159,37 @@ def test_a_live_frame_comes_back_painted_and_anything_else_is_refused(awake, asl
         painted = np.asarray(Image.open(io.BytesIO(answer.content)))
         assert painted.shape == (90, 120, 3) and painted.mean() < 10
         assert client.post("/live", content=b"x", headers={"content-type": "image/jpeg"}).status_code == 422
+        png = encode_png(np.full((2000, 2000, 3), 250, np.uint8))  # many more pixels than a JPEG in as many bytes
+        assert len(png) < MOST_FRAME_BYTES
+        assert client.post("/live", content=png, headers={"content-type": "image/jpeg"}).status_code == 422
         assert client.post("/live", content=file.getvalue(), headers={"content-type": "text/plain"}).status_code == 415
         assert client.get("/live").status_code in (404, 405)
+
+
+def test_frames_beyond_those_in_hand_are_dropped(awake, asleep, tmp_path, monkeypatch):
+    file, painting, done = io.BytesIO(), threading.Barrier(MOST_IN_HAND + 1), threading.Event()
+    Image.fromarray(np.full((90, 120, 3), 250, np.uint8)).save(file, "JPEG")
+
+    def live(self, pixels):
+        painting.wait(30)
+        done.wait(30)
+        return pixels
+    monkeypatch.setattr(Negative, "live", live)
+    with client_of(awake, tmp_path) as client, ThreadPoolExecutor(MOST_IN_HAND) as visitors:
+        send = partial(client.post, "/live", content=file.getvalue(), headers={"content-type": "image/jpeg"})
+        answers = [visitors.submit(send) for _ in range(MOST_IN_HAND)]
+        painting.wait(30)
+        assert send().status_code == 204
+        done.set()
+        assert [answer.result().status_code for answer in answers] == [200] * MOST_IN_HAND
+
+
+def test_a_page_for_its_own_machine_answers_to_no_other_name(awake, tmp_path):
+    hosts = ("127.0.0.1", "localhost", "::1")
+    with client_of(awake, tmp_path, hosts=hosts) as client:
+        for host, code in (("localhost:7860", 200), ("127.0.0.1", 200), ("[::1]:7860", 200), ("LOCALHOST", 200),
+                           ("rime.example", 403), ("localhost.rime.example:7860", 403), ("[", 403), ("", 403)):
+            assert client.get("/", headers={"host": host}).status_code == code, host
 
 
 # painters
@@ -356,10 +388,15 @@ def test_no_photo_and_no_such_setting_get_a_sentence(awake, asleep, tmp_path, ph
 def batch_of(painters, paths, **how):
     worker = batches.Batches(painters)
     batch = worker.begin(paths, **how)
-    deadline = time.monotonic() + 30
-    while batch.state not in ("done", "stopped") and time.monotonic() < deadline:
-        time.sleep(0.02)
+    until(lambda: batch.ended)
     return batch
+
+
+def until(happens, seconds=60):
+    deadline = os.times().elapsed + seconds  # no test changes this clock
+    while not happens():
+        assert os.times().elapsed < deadline, "it did not happen"
+        time.sleep(0.02)
 
 
 def test_one_bad_file_never_stops_the_rest_of_a_batch(awake, photo, tmp_path):
@@ -438,7 +475,7 @@ def test_a_lying_zip_costs_no_more_than_one_photo(awake, tmp_path):
 def test_batches_wait_their_turn_and_too_many_are_turned_away(asleep, photo):
     worker = batches.Batches(asleep)  # the painter sleeps: the first batch waits for it
     first = worker.begin([photo])
-    time.sleep(0.2)
+    until(lambda: first.state == "painting")
     waiting = [worker.begin([photo]) for _ in range(batches.MOST_WAITING)]
     assert worker.before(first) == 0 and worker.before(waiting[-1]) == batches.MOST_WAITING
     with pytest.raises(batches.BadBatch) as refusal:
@@ -446,10 +483,27 @@ def test_batches_wait_their_turn_and_too_many_are_turned_away(asleep, photo):
     assert refusal.value.key == "many_busy"
     waiting[0].cancel.set()
     asleep.loading.set_result(Negative())
-    deadline = time.monotonic() + 20
-    while waiting[-1].state != "done" and time.monotonic() < deadline:
-        time.sleep(0.02)
+    until(lambda: waiting[-1].ended)
     assert [each.state for each in (first, *waiting)] == ["done", "stopped"] + ["done"] * (batches.MOST_WAITING - 1)
+
+
+def test_a_batch_is_kept_for_an_hour_after_its_end_however_long_it_waited(asleep, photo, monkeypatch):
+    """The clock of batches goes two hours ahead while one is under way; what it has still to paint is not swept meanwhile."""
+    worker = batches.Batches(asleep)
+    first, second = worker.begin([photo]), worker.begin([photo])
+    until(lambda: first.state == "painting")
+    os.utime(photo, (1, 1))
+    real, ahead = time.monotonic, [2 * batches.BATCH_SECONDS]
+    monkeypatch.setattr(batches.time, "monotonic", lambda: real() + ahead[0])
+    third = worker.begin([photo])
+    assert not first.cancel.is_set() and all(worker.get(each.key) is each for each in (first, second, third))
+    asleep.loading.set_result(Negative())
+    until(lambda: third.ended)
+    assert time.time() - photo.stat().st_mtime < 60
+    ahead[0] *= 2
+    fourth = worker.begin([photo])
+    assert worker.get(first.key) is None and worker.get(fourth.key) is fourth
+    until(lambda: fourth.ended)
 
 
 # the cache

@@ -4,9 +4,11 @@ A `Batch` outlives the handler that started it, and the tab. Its files lie in th
 the end a zip of all paintings with a table of figures. Knows nothing about components.
 """
 
+import contextlib
 import csv
 import io
 import logging
+import os
 import queue
 import secrets
 import stat
@@ -14,7 +16,7 @@ import struct
 import threading
 import time
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
@@ -74,6 +76,7 @@ class Batch:
     state: str = "waiting"  # painting, done, stopped
     made: float = field(default_factory=time.monotonic)
     started: float = 0.0
+    ended: float = 0.0  # 0 until it is done or stopped
     seconds: float = 0.0
     rows: list[dict] = field(default_factory=list)  # of the table of figures
     shown: list[tuple[str, str]] = field(default_factory=list)  # (PNG in the cache, name)
@@ -94,7 +97,7 @@ class Batch:
 
 
 class Batches:
-    """The batches of the last hour by their key, and the worker. Safe to share between threads."""
+    """The batches under way and those of the last hour by their key, and the worker. Safe to share between threads."""
 
     def __init__(self, painters: Painters):
         self.painters = painters
@@ -107,8 +110,7 @@ class Batches:
         """Queue the photos, or what is in a zip among them. Raises BadBatch."""
         batch = Batch(sources_in(paths), **how)
         with self.lock:
-            for key in [k for k, old in self.batches.items() if time.monotonic() - old.made > BATCH_SECONDS]:
-                self.batches[key].cancel.set()
+            for key in [k for k, old in self.batches.items() if old.ended and time.monotonic() - old.ended > BATCH_SECONDS]:
                 del self.batches[key]
             try:
                 self.waiting.put_nowait(batch)
@@ -127,16 +129,23 @@ class Batches:
         """How many batches come first."""
         return sum(other.state in ("waiting", "painting") and other.made < batch.made for other in list(self.batches.values()))
 
+    def keep_sources(self) -> None:
+        """What is still to be painted counts as just used, or the cache would be swept of it."""
+        for path in {source.path for batch in list(self.batches.values()) if not batch.ended for source in batch.sources}:
+            with contextlib.suppress(OSError):
+                os.utime(path)
+
     def _work(self) -> None:
         while True:
             batch = self.waiting.get()
             try:
-                run(batch, self.painters)
+                run(batch, self.painters, self.keep_sources)
             except Exception as error:  # the next batch must have its turn
                 if not isinstance(error, PainterAsleep):
                     log.exception("a batch failed")
                 batch.refused.append(str(error) if isinstance(error, PainterAsleep) else "This batch could not be finished.")
                 batch.state = "stopped"
+            batch.ended = time.monotonic()
 
 
 def sources_in(paths: list[Path]) -> list[Source]:
@@ -198,7 +207,7 @@ def list_bytes(path: Path) -> int:
     return struct.unpack_from("<Q", end, large + 40)[0] if length == 0xFFFFFFFF and 0 <= large <= len(end) - 56 else length
 
 
-def run(batch: Batch, painters: Painters) -> None:
+def run(batch: Batch, painters: Painters, before_each: Callable[[], None]) -> None:
     """Paint a batch. One bad file never stops the rest; what was done before a stop can be taken home too."""
     batch.state, batch.started = "painting", time.monotonic()
     folder = Path(get_upload_folder()) / secrets.token_hex(32)
@@ -209,6 +218,7 @@ def run(batch: Batch, painters: Painters) -> None:
         for source, stem in zip(batch.sources, stems([Path(source.name) for source in batch.sources]), strict=True):
             if batch.cancel.is_set():
                 break
+            before_each()
             batch.rows.append(paint_one(batch, bloomer, source, stem, archive))
         text = table_of(batch.rows)
         archive.writestr("figures.csv", text)

@@ -182,7 +182,9 @@ def bloom_tab(painters: Painters, results: Results, examples: Path) -> gr.Dropdo
         except Wilted:
             wilted = [both("gone")] if linked else [gr.skip()]
             return [*[gr.skip()] * 4, *wilted, "" if key and not linked else gr.skip(), *[gr.skip()] * 5]
-        return [*show(result), str(result.source) if result.source.exists() else None, result.direction]
+        # Whoever follows a link gets the photo's pixels, not the file that was sent, which may say where it was taken.
+        source = result.shown[0] if linked else str(result.source) if result.source.exists() else None
+        return [*show(result), source, result.direction]
 
     awake_then = gr.on(None, lambda: None, None, None, **FAST)  # when the page opens
     awake_then.success(come_in, kept, [*wall, photo, direction], **FAST)

@@ -20,6 +20,8 @@ from r2f.ui.words import both, two
 
 SIDE = 256  # pixels, the long side of a frame
 MOST_FRAME_BYTES = 200_000
+MOST_IN_HAND = 2  # frames that are decoded and painted; those that come meanwhile are dropped
+JPEG = b"\xff\xd8\xff"  # how one begins: other formats hold far more pixels in as many bytes
 PATH = "/live"
 
 ROOM = f"""<div class="live">
@@ -107,6 +109,8 @@ def live_tab() -> None:
 def route(painters: Painters) -> Route:
     """POST a frame as image/jpeg, get its painting as image/jpeg; 204 while the painter is busy or asleep."""
 
+    in_hand = 0
+
     def paint(frame: bytes) -> bytes | None:
         pixels = read_picture(frame, max_side=SIDE)
         painted = painters.bloomer(painters.fastest()).live(pixels)
@@ -117,6 +121,7 @@ def route(painters: Painters) -> Route:
         return file.getvalue()
 
     async def live(request: Request) -> Response:
+        nonlocal in_hand
         if request.headers.get("content-type") != "image/jpeg":  # what a form on another site can't send
             return Response(status_code=415)
         frame = b""
@@ -127,14 +132,19 @@ def route(painters: Painters) -> Route:
                     return Response(status_code=413)
         except ClientDisconnect:
             return Response(status_code=400)
-        if not painters.loading.done():
+        if not frame.startswith(JPEG):
+            return Response(status_code=422)
+        if not painters.loading.done() or in_hand >= MOST_IN_HAND:
             return Response(status_code=204)
+        in_hand += 1
         try:
             painted = await anyio.to_thread.run_sync(paint, frame)
         except UnreadablePicture:
             return Response(status_code=422)
         except PainterAsleep:
             painted = None
+        finally:
+            in_hand -= 1
         return Response(painted, media_type="image/jpeg") if painted else Response(status_code=204)
 
     return Route(PATH, live, methods=["POST"])

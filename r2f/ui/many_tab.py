@@ -14,8 +14,8 @@ TICK_SECONDS = 1
 FAST = dict(queue=False, show_progress="hidden", api_visibility="private")
 
 
-def many_tab(painters: Painters) -> None:
-    """Put the components and events into the Blocks around them."""
+def many_tab(painters: Painters, pair: gr.Dropdown) -> None:
+    """Put the components and events into the Blocks around them. `pair`: where the painter is chosen."""
     batches = Batches(painters)
     with gr.Row(elem_id="many"):
         with gr.Column(elem_id="many-given", min_width=280):
@@ -40,12 +40,12 @@ def many_tab(painters: Painters) -> None:
     timer = gr.Timer(TICK_SECONDS, active=False)
     looks = [said, wall, gallery, start, cancel, home, get_zip, get_csv, timer, seen]
 
-    def begin(given, direction, size, brush):
+    def begin(given, direction, size, brush, pair):
         paths = [Path(each["path"]) for each in given or [] if isinstance(each, dict) and isinstance(each.get("path"), str)]
         if direction not in DIRECTIONS or size not in SIZES or brush not in BRUSHES:
             raise gr.Error(both("many_none"), print_exception=False)
         try:
-            batch = batches.begin(paths, direction=direction, size=size, brush=brush)
+            batch = batches.begin(paths, direction=direction, size=size, brush=brush, pair=pair)
         except BadBatch as error:
             text = both(error.key, **error.values) if error.key else refusal(error)
             raise gr.Error(text, print_exception=False) from error
@@ -61,7 +61,7 @@ def many_tab(painters: Painters) -> None:
                 gr.update(visible=over), gr.update(visible=not over), gr.update(visible=over and bool(batch.zip and pictures)),
                 batch.zip if over else gr.skip(), batch.csv if over else gr.skip(), gr.update(active=not over), len(pictures)]
 
-    start.click(begin, [files, direction, size, brush], [kept, *looks], preprocess=False, api_visibility="private",
+    start.click(begin, [files, direction, size, brush, pair], [kept, *looks], preprocess=False, api_visibility="private",
                 show_progress="hidden", concurrency_limit=4)  # queued: without, Gradio would hide what a refusal says
     timer.tick(lambda key, seen: look(batches.get(key), seen), [kept, seen], looks, **FAST)
     gr.on(None, lambda key: look(batches.get(key), -1), kept, looks, **FAST)  # after a reload

@@ -4,10 +4,13 @@ Knows nothing about painting; that is the rooms'.
 """
 
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import gradio as gr
+from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
+from starlette.responses import PlainTextResponse
 
 from r2f.ui import live_tab as live
 from r2f.ui import train_start, train_watch
@@ -43,7 +46,7 @@ def build_page(painters: Painters, examples: Path = EXAMPLES, train: bool = Fals
             with gr.Tab(t("room_bloom"), id="bloom"):
                 pair = bloom_tab(painters, Results(), examples)
             with gr.Tab(t("room_many"), id="many"):
-                many_tab(painters)
+                many_tab(painters, pair)
             with gr.Tab(t("room_live"), id="live"):
                 live_tab()
             with gr.Tab(t("room_train"), id="train") as room:
@@ -61,14 +64,20 @@ class Gate:
 
     Taking a large body on a route that is no upload (a `data:` URL would slip past `max_file_size`), fetching
     a web address in the visitor's stead, converting screen recordings, and keeping any page's state as a link.
+
+    `hosts`: the names by which the page may be asked for, None for any. A page for its own machine has its machine's: otherwise
+    another site could send a browser there under that site's name (DNS rebinding), and do what only its owner may.
     """
 
-    def __init__(self, app):
-        self.app = app
+    def __init__(self, app, hosts: tuple[str, ...] | None = None):
+        self.app, self.hosts = app, hosts
 
     async def __call__(self, scope, receive, send):
         if scope["type"] != "http":
             return await self.app(scope, receive, send)
+        if self.hosts and host_of(scope) not in self.hosts:
+            answer = PlainTextResponse("This page is for its own machine alone; to show it to others, start it with --host.", 403)
+            return await answer(scope, receive, send)
         path, taken = scope["path"].lower().rstrip("/"), 0
 
         async def receive_little():
@@ -84,6 +93,14 @@ class Gate:
         await self.app(scope, receive if path.endswith("/upload") else receive_little, send)
 
 
+def host_of(scope) -> str | None:
+    """The host that a request names, without its port."""
+    try:
+        return urlsplit(f"//{Headers(scope=scope).get('host', '')}").hostname
+    except ValueError:
+        return None
+
+
 def has_mcp() -> bool:
     """Whether `gradio[mcp]` is installed; then /bloom and /frost are tools for assistants too."""
     try:
@@ -93,15 +110,15 @@ def has_mcp() -> bool:
     return True
 
 
-def launch_arguments(painters: Painters, train: bool = False) -> dict:
-    """Arguments of Blocks.launch, the same wherever the page runs; `train` as in `build_page`."""
+def launch_arguments(painters: Painters, train: bool = False, hosts: tuple[str, ...] | None = None) -> dict:
+    """Arguments of Blocks.launch, the same wherever the page runs; `train` as in `build_page`, `hosts` as in `Gate`."""
     return dict(
         theme=THEME,
         css=CSS + train_start.CSS + train_watch.CSS,
         head=HEAD + live.HEAD + (train_watch.HEAD if train else ""),
         i18n=I18N,
         max_file_size=MOST_DATA_BYTES if train else MOST_UPLOAD_BYTES,
-        app_kwargs={"middleware": [Middleware(Gate)],
+        app_kwargs={"middleware": [Middleware(Gate, hosts)],
                     "routes": [live.route(painters), *(train_watch.routes(painters.runs) if train else [])]},
         allowed_paths=None,  # what the page shows lies in Gradio's cache; it serves no folder
         show_error=False,
