@@ -6,6 +6,7 @@ directory keeps the one it was started with as `config.json`. Knows nothing abou
 
 import argparse
 import json
+import math
 from dataclasses import MISSING, asdict, dataclass, field, fields, replace
 
 FOLDERS = ("rime", "flowers", "data", "rime_test", "flowers_test", "run", "start_from")
@@ -114,8 +115,14 @@ class Config:
         if self.evaluate_steps and self.evaluate_count < LEAST_HELD_OUT:
             raise ConfigError(f"evaluate_count is {self.evaluate_count}; it must be at least {LEAST_HELD_OUT}, "
                               "or make evaluate_steps 0.")
-        if self.seed < 0:
-            raise ConfigError(f"seed is {self.seed}; it must be 0 or more.")
+        for each in fields(self):  # not a number is neither below 0 nor above
+            value = getattr(self, each.name)
+            if isinstance(value, int | float) and not 0 <= value < math.inf:
+                raise ConfigError(f"{each.name} is {value}; it must be 0 or more.")
+        if not self.learning_rate:
+            raise ConfigError("learning_rate is 0; nothing would be learned, so make it more than that.")
+        if self.beta_1 >= 1:
+            raise ConfigError(f"beta_1 is {self.beta_1}; it must be below 1.")
         if not 0 <= self.averaging < 1:
             raise ConfigError(f"averaging is {self.averaging}; it must be at least 0 and below 1.")
         if not 0 <= self.decay_from <= 1:

@@ -66,7 +66,7 @@ def prepare(rime: Folder, flowers: Folder, out: str | Path, test: int | None = N
             (part / name).mkdir()
             for each in files:
                 shutil.copyfile(paths[each.folder] / each.name, part / name / each.name)
-        (part / "dataset.json").write_text(json.dumps(info, indent=1, ensure_ascii=False) + "\n")
+        (part / "dataset.json").write_text(json.dumps(info, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
         _put(part, out, made_earlier)
     return info, report
 
@@ -74,7 +74,7 @@ def prepare(rime: Folder, flowers: Folder, out: str | Path, test: int | None = N
 def read_info(folder: str | Path) -> dict | None:
     """The dataset.json of a data set made here; None where there is none."""
     try:
-        info = json.loads((Path(folder) / "dataset.json").read_text())
+        info = json.loads((Path(folder) / "dataset.json").read_text(encoding="utf-8"))
         return info if (info["made_by"], info["format"]) == (MADE_BY, FORMAT) and isinstance(info["pictures"], dict) else None
     except (OSError, ValueError, KeyError, TypeError):
         return None

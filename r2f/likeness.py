@@ -51,6 +51,7 @@ class Look:
 def look(folder: str, path: Path) -> Look | UnreadablePicture:
     """Look at the picture, of the folder that is called so; why it can't be read is returned, not raised."""
     try:
+        path.name.encode()
         with path.open("rb") as file:
             small_enough = os.fstat(file.fileno()).st_size <= MAX_BYTES
             digest = hashlib.file_digest(file, "sha256").hexdigest() if small_enough else ""
@@ -59,6 +60,9 @@ def look(folder: str, path: Path) -> Look | UnreadablePicture:
             sides = sorted(header.size)
     except UnreadablePicture as error:
         return error
+    except UnicodeEncodeError:  # from an old zip, say; no list and no page could show it
+        shown = path.name.encode(errors="replace").decode()
+        return UnreadablePicture(f"{shown} has a name that is no text; please rename it.")
     except OSError as error:
         return UnreadablePicture(f"{path.name} cannot be opened ({error.strerror}); check that it may be read.")
     height, width = sides if pixels.shape[0] <= pixels.shape[1] else sides[::-1]

@@ -245,8 +245,17 @@ def try_lock(handle: int, kind: int) -> bool:
         return False
 
 
-def write_json(path: Path, values: dict) -> None:
-    """Replace a JSON file in one piece."""
+def write_json(path: Path, values: dict, forced: bool = False) -> None:
+    """Replace a JSON file in one piece; `forced` to disk where a power cut may not cost it."""
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    temporary.write_text(json.dumps(values, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    with open(temporary, "w", encoding="utf-8") as file:
+        file.write(json.dumps(values, indent=2, ensure_ascii=False) + "\n")
+        if forced:
+            file.flush()
+            os.fsync(file.fileno())
     os.replace(temporary, path)
+    if forced:
+        folder = os.open(path.parent, os.O_RDONLY)
+        with contextlib.suppress(OSError):  # some network file systems can't
+            os.fsync(folder)
+        os.close(folder)

@@ -208,7 +208,7 @@ def check(run: Run, arguments: list[str], resume: bool) -> Config:
         raise StartFailed(f"{run.path} already holds a run; resume it, or choose another name.")
     try:
         if resume:
-            return config.resumed(config.from_json(run.config.read_text()), options)[0]
+            return config.resumed(config.from_json(run.config.read_text(encoding="utf-8")), options)[0]
         return config.preset(options.pop("preset", "r2f"), **options)
     except ConfigError as error:
         raise StartFailed(str(error)) from error

@@ -142,8 +142,9 @@ def begin(run: Run, settings: Config, resume: bool) -> tuple[data.Pictures, Cycl
             before = read_json(run.path / SETUP).get(name, value)
             if before != value:
                 log.warning("%s changed from %s to %s: the rest is not bit for bit what it would have been", name, before, value)
-    write_json(run.config, asdict(settings))
-    write_json(run.path / SETUP, setup(settings, pictures))
+    for path, values in ((run.config, asdict(settings)), (run.path / SETUP, setup(settings, pictures))):
+        if read_json(path) != values:
+            write_json(path, values, forced=True)
     return pictures, model, start, start if found else None
 
 
@@ -237,7 +238,7 @@ def main(arguments: list[str] | None = None) -> int:
         if resume:
             if not run.config.exists():
                 raise ConfigError(f"There is no run in {run.path} to resume; leave --resume away to start one.")
-            settings, changes = config.resumed(config.from_json(run.config.read_text()), options)
+            settings, changes = config.resumed(config.from_json(run.config.read_text(encoding="utf-8")), options)
         else:
             settings, changes = config.preset(options.pop("preset", "r2f"), **options), []
         if dry_run:

@@ -35,7 +35,9 @@ def test_every_preset_is_valid_and_survives_json(name):
 
 @pytest.mark.parametrize("wrong", [
     {"image_size": 30}, {"load_size": 100}, {"steps": 0}, {"averaging": 1.0}, {"augment": "fog"}, {"precision": "float8"},
-    {"residual": "multiply"}, {"pool_size": 1, "batch_size": 2}, {"decay_from": 2.0}, {"seed": -1}, {"evaluate_count": 7}])
+    {"residual": "multiply"}, {"pool_size": 1, "batch_size": 2}, {"decay_from": 2.0}, {"seed": -1}, {"evaluate_count": 7},
+    {"checkpoint_minutes": float("nan")}, {"checkpoint_minutes": -1.0}, {"evaluate_steps": -3}, {"pool_size": -5},
+    {"beta_1": 1.0}, {"learning_rate": float("inf")}, {"learning_rate": 0}, {"cycle_weight": -10.0}])
 def test_a_bad_value_is_named_with_its_remedy(wrong):
     with pytest.raises(ConfigError) as caught:
         Config(**wrong)

@@ -1,4 +1,5 @@
 import json
+import os
 from pathlib import Path
 
 import numpy as np
@@ -21,6 +22,15 @@ def folder(path, pictures, name="", **options):
     for file, pixels in pictures.items():
         write_picture(pixels, path / file)
     return Folder(name or path.name, path, **options)
+
+
+def test_a_name_that_is_no_text_is_listed_rather_than_stumbled_over(tmp_path):
+    """As in zips of the nineties: bytes of another encoding than the system's."""
+    rime = folder(tmp_path / "rime", {"a.png": scene(0), "b.png": scene(1)}, domain="rime")
+    os.rename(os.fsencode(rime.path / "b.png"), os.fsencode(rime.path) + b"/gr\xfcn.png")
+    report = doctor.examine([rime], image_size=48)
+    assert report.folders[0].unreadable == ("gr?n.png has a name that is no text; please rename it.",)
+    assert "gr?n.png" in doctor.to_text(report)
 
 
 def test_what_is_wrong_with_a_folder_is_counted_and_named(tmp_path):

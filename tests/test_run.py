@@ -1,12 +1,13 @@
 import json
 import os
+import stat
 import subprocess
 import sys
 import time
 
 import pytest
 
-from r2f.run import HANDED_OVER, Run, RunBusy, append_line
+from r2f.run import HANDED_OVER, Run, RunBusy, append_line, write_json
 
 
 @pytest.fixture
@@ -43,6 +44,14 @@ def test_status_is_replaced_in_one_piece_and_has_a_heartbeat(run):
     assert run.read_status()["state"] == "finished"
     assert run.read_status()["heartbeat"] > 0
     assert [path.name for path in run.path.iterdir()] == ["status.json"]
+
+
+def test_what_a_power_cut_may_not_cost_is_forced_to_disk_before_and_after_it_gets_its_name(run, monkeypatch):
+    done, fsync, replace = [], os.fsync, os.replace
+    monkeypatch.setattr(os, "fsync", lambda handle: done.append(stat.S_ISDIR(os.fstat(handle).st_mode)) or fsync(handle))
+    monkeypatch.setattr(os, "replace", lambda *paths: done.append("renamed") or replace(*paths))
+    write_json(run.config, {"steps": 3}, forced=True)
+    assert done == [False, "renamed", True] and json.loads(run.config.read_text()) == {"steps": 3}
 
 
 def test_metrics_survive_a_torn_last_line_and_a_step_written_again(run):

@@ -114,7 +114,8 @@ def test_what_cannot_be_used_gets_one_sentence_beside_its_field(root, field, val
 
 
 @pytest.mark.parametrize("path,sentence", [
-    ("", "Please name a folder"), ("/nowhere/at all", "There is no folder"), ("a\0b", "Please name a folder"), (7, "Please name"),
+    ("", "Please name a folder"), ("/nowhere/at all", "There is no folder"), ("~nobody-of-this-name/rime", "There is no folder"),
+    ("a\0b", "Please name a folder"), (7, "Please name"),
     ("<b>x</b>", "&lt;b&gt;"),
 ])
 def test_a_folder_that_is_not_there_is_named_and_escaped(root, path, sentence):

@@ -17,6 +17,7 @@ from r2f.ui import train_start, train_watch
 from r2f.ui.about_tab import about_tab
 from r2f.ui.bloom_tab import bloom_tab
 from r2f.ui.cache import MOST_SECONDS
+from r2f.ui.fetching import fetch_within_limits
 from r2f.ui.live_tab import live_tab
 from r2f.ui.many_tab import many_tab
 from r2f.ui.painters import Painters
@@ -54,6 +55,7 @@ def build_page(painters: Painters, examples: Path = EXAMPLES, train: bool = Fals
             with gr.Tab(t("room_about"), id="about"):
                 about_tab(painters)
         gr.HTML(COLOPHON, elem_id="colophon")
+    fetch_within_limits(page)
     page.queue(max_size=MOST_WAITING, api_open=False)
     page._queue.sleep_when_free = QUEUE_SECONDS
     return page
@@ -62,8 +64,8 @@ def build_page(painters: Painters, examples: Path = EXAMPLES, train: bool = Fals
 class Gate:
     """ASGI middleware: refuses what Gradio would do for anyone, though this page needs none of it.
 
-    Taking a large body on a route that is no upload (a `data:` URL would slip past `max_file_size`), fetching
-    a web address in the visitor's stead, converting screen recordings, and keeping any page's state as a link.
+    Taking a large body on a route that is no upload (a `data:` URL would slip past `max_file_size`), handing on
+    what is at a web address, converting screen recordings, and keeping any page's state as a link.
 
     `hosts`: the names by which the page may be asked for, None for any. A page for its own machine has its machine's: otherwise
     another site could send a browser there under that site's name (DNS rebinding), and do what only its owner may.

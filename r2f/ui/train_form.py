@@ -113,10 +113,10 @@ def found(path: object, domain: str = "") -> list[Folder]:
     typed = path.strip() if isinstance(path, str) else ""
     if not typed or "\0" in typed:
         raise BadSource("")
-    folder = Path(typed).expanduser().absolute()
     try:
+        folder = Path(typed).expanduser().absolute()
         changed = folder.stat().st_mtime_ns
-    except OSError as error:
+    except (OSError, RuntimeError) as error:  # RuntimeError: ~somebody who is not there
         raise BadSource(f"There is no folder {typed}; check the path.") from error
     if not folder.is_dir():
         raise BadSource(f"{typed} is a file; name a folder of pictures.")
