@@ -30,6 +30,7 @@ The map, in reading order; docs/ARCHITECTURE.md says why.
     quality     how good its pair is, and the best so far
     recorder    what a training leaves behind
     ending      how a training ends
+    allocator   how the C library hands out memory to it
     train       python -m r2f.train
     keeper      the process beside a training
     runner      start, stop and watch a training

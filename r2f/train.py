@@ -14,10 +14,12 @@ import sys
 from dataclasses import asdict
 from pathlib import Path
 
+from r2f.allocator import keep_memory
 from r2f.ending import keep_standard_files
 
 if __name__ == "__main__":
     keep_standard_files()
+    keep_memory()
     signal.signal(signal.SIGINT, signal.SIG_DFL)  # importing takes seconds; Ctrl-C meanwhile needs no traceback
 
 # One setup, one result: without these a second run of the same command differs in the last digits. With more than one

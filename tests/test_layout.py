@@ -29,6 +29,7 @@ MAY_IMPORT = {
     "saver": {"checkpoint", "ending"},
     "pair": {"run", "files", "checkpoint", "networks"},
     "ending": set(),
+    "allocator": set(),
     "heartbeat": {"run"},
     "preflight": {"config", "images", "data", "checkpoint"},
     "usage": set(),
@@ -38,7 +39,7 @@ MAY_IMPORT = {
     "recorder": {"config", "images", "data", "networks", "cyclegan", "checkpoint", "saver", "pair", "run", "ending", "heartbeat",
                  "usage", "events", "output", "quality"},
     "train": {"config", "data", "networks", "cyclegan", "checkpoint", "pair", "run", "preflight", "recorder", "ending",
-              "heartbeat", "events", "output"},
+              "allocator", "heartbeat", "events", "output"},
     "brush": {"images", "networks"},
     "compare": {"images"},
     "bloom": {"images", "networks", "pair", "brush", "compare", "film"},
@@ -57,7 +58,7 @@ MAY_IMPORT = {
 WITHOUT_KERAS = {"config", "images", "run", "drawn", "source", "likeness", "doctor", "dataset", "data",
                  "bloom", "brush", "compare", "film", "card", "device", "speed",
                  "files", "archive", "keras2", "hub", "checkpoint", "saver", "pair", "keeper", "runner", "ui",
-                 "preflight", "heartbeat", "ending", "usage", "events", "metrics", "features", "report", "evaluate"}
+                 "preflight", "heartbeat", "ending", "allocator", "usage", "events", "metrics", "features", "report", "evaluate"}
 
 
 def modules():

@@ -116,13 +116,14 @@ def test_the_comparison_notices_another_order_of_the_pictures(finished, machine,
     assert different(state_at(tmp_path / "run", STEPS), state_at(finished, STEPS))
 
 
-def test_on_jax_too_every_step_goes_on_to_the_same_end():
+def test_on_jax_too_every_step_goes_on_to_the_same_end(tmp_path):
     names = ("test_train.py::test_from_every_step_on_the_end_is_the_same_bit_for_bit",
              "test_train.py::test_the_pair_of_a_run_is_the_averaged_generators",
              "test_recorder.py::test_measuring_changes_no_number_of_the_training")
     here = Path(__file__).parent
     subprocess.run([sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *(str(here / name) for name in names)],
-                   check=True, cwd=here.parent, env={**os.environ, "KERAS_BACKEND": "jax"})
+                   check=True, cwd=here.parent, env={**os.environ, "KERAS_BACKEND": "jax", "JAX_COMPILATION_CACHE_DIR": str(tmp_path),
+                                              "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0"})  # the same steps, again and again
 
 
 def test_a_finished_run_resumed_writes_its_pair_again_and_has_nothing_else_to_do(finished, caplog):
