@@ -32,7 +32,7 @@ def root(tmp_path):
     yield folder
     for each in runner.runs(folder):
         if each.running:
-            assert runner.stop(each.run, 0.5) != "still running"
+            assert runner.stop(each.run, 5) != "still running"
 
 
 @pytest.fixture(scope="session")

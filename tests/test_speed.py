@@ -105,7 +105,7 @@ def test_measuring_gives_way_to_a_training(root, monkeypatch):
 def test_two_who_ask_at_once_wait_for_one_measurement(root, monkeypatch):
     stand_in(monkeypatch)
     timed, times = speed.timed, []
-    monkeypatch.setattr(speed, "timed", lambda *arguments: times.append(0) or time.sleep(0.3) or timed(*arguments))
+    monkeypatch.setattr(speed, "timed", lambda *arguments: times.append(0) or time.sleep(3) or timed(*arguments))
     found = []
     both = [threading.Thread(target=lambda: found.append(calibrate(SETTINGS, root))) for _ in range(2)]
     for each in both:

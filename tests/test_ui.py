@@ -30,7 +30,7 @@ from r2f.ui.bloom_tab import card_of
 from r2f.ui.cache import files_in, sweep
 from r2f.ui.live_tab import MOST_FRAME_BYTES, MOST_IN_HAND
 from r2f.ui.page import MOST_BODY_BYTES, build_page, launch_arguments
-from r2f.ui.painters import PainterAsleep, Painters, way_back_of
+from r2f.ui.painters import Offer, PainterAsleep, Painters, way_back_of
 
 ROOT = Path(__file__).parents[1]
 LITE = ROOT / "checkpoints" / "lite"
@@ -247,7 +247,25 @@ def test_shipped_pairs_and_those_of_runs_are_on_offer_with_their_cards(tmp_path)
     info = offers["lite"].info
     for said in (f"{info['pictures']['rime']} photos of rime", f"{info['step']:,} steps", "of the structure"):
         assert said in card
-    assert painters.fastest() in offers
+    assert painters.fastest() == "lite", "what somebody trains is not shown to everybody's camera"
+
+
+@pytest.mark.parametrize("quality,said", [
+    ({"gap_closed_bloom": 0.66, "way_back": 0.634}, "66 % of the way from photos to paintings, 63 % of the way back"),
+    ({"gap_closed_bloom": float("nan"), "way_back": 0.6}, None), ({"score": 1}, None), ([], None), (None, None)])
+def test_what_a_training_measured_is_on_the_card_of_its_pair(quality, said):
+    card = card_of(Offer("runs/mine", Path("nowhere"), {"quality": quality, "step": 7}))
+    assert "7 steps" in card and ("held out" in card) is bool(said) and (said or "") in card
+
+
+def test_a_pair_that_is_not_offered_is_told_once_and_one_that_is_being_deleted_never(tmp_path, caplog):
+    for name in ("bad", ".deleted-good"):
+        (tmp_path / "runs" / name / "pair").mkdir(parents=True)
+        (tmp_path / "runs" / name / "pair" / "pair.json").write_text("{}")
+    painters = Painters(LITE, runs=tmp_path / "runs")
+    for _ in range(3):
+        assert list(painters.offers()) == ["lite"]
+    assert caplog.text.count("runs/bad is not offered") == 1 and "deleted" not in caplog.text
 
 
 # from a photo to its pictures

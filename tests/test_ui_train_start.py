@@ -1,5 +1,6 @@
 """A new training without a browser: the form, the doctor's visits and report, what it needs, and what begins."""
 
+import json
 import re
 import threading
 import time
@@ -20,6 +21,8 @@ from r2f.source import BadSource, Folder
 from r2f.ui import diagnosis, train_desk, train_form, train_needs, train_start, visit
 from r2f.ui.train_form import FIELDS
 from r2f.ui.visit import Visits, key_of
+
+LITE = Path(__file__).parents[1] / "checkpoints" / "lite"
 
 SECONDS = 120  # that a worker may take on a busy machine
 CPU = device.Device("cpu", "Some Processor", 8_000_000_000, 2, 0, "tensorflow 2", "float32")
@@ -138,6 +141,18 @@ def test_folders_and_prepared_sets_are_found_and_files_and_empty_ones_are_not(ro
     for typed in (tmp_path / "set" / "trainA", tmp_path / "set" / "trainA" / "0.png", root):
         _, faults, _ = train_form.read(values_of(root, source="prepared", data=str(typed)), root)
         assert list(faults) == ["data"], typed
+
+
+@pytest.mark.parametrize("preset,networks,sentence", [
+    ("lite", {}, None), ("r2f", {}, "choose the preset lite"), ("lite", {"filters": 12}, "no preset here has")])
+def test_a_pair_of_another_shape_is_refused_before_anything_starts(root, tmp_path, preset, networks, sentence):
+    info = json.loads((LITE / "pair.json").read_text())
+    info["networks"] |= networks
+    (tmp_path / "one").mkdir()
+    (tmp_path / "one" / "pair.json").write_text(json.dumps(info))
+    given = values_of(root, preset=preset, start_from="one")
+    settings, faults, _ = train_form.read(given, root, {"one": tmp_path / "one"})
+    assert (faults == {}) if sentence is None else settings is None and sentence in faults["start_from"]
 
 
 def test_a_name_in_use_is_refused_with_one_that_is_free(root):

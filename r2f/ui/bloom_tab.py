@@ -16,7 +16,7 @@ import numpy as np
 from r2f.bloom import BRUSHES, SIZES
 from r2f.images import UnreadablePicture, list_pictures, read_picture
 from r2f.ui import painting
-from r2f.ui.painters import Offer, PainterAsleep, Painters, way_back_of
+from r2f.ui.painters import Offer, PainterAsleep, Painters, quality_of, way_back_of
 from r2f.ui.painting import NoPhoto, Result, Results, Wilted, data_url
 from r2f.ui.words import both, english, refusal, t, two
 
@@ -351,6 +351,11 @@ def card_of(offer: Offer | None) -> str:
         rows.append(("Way back", "归途", two(
             f"{structure:.0f} % of the structure, colours off by {colour:.1f}, on photos it never saw",
             f"结构 {structure:.0f}%，色差 {colour:.1f}（未见过的照片）")))
+    if measured := quality_of(offer):
+        gap, way_back = (f"{100 * each:.0f}" for each in measured)
+        rows.append(("Measured", "测得", two(
+            f"{gap} % of the way from photos to paintings, {way_back} % of the way back, on pictures held out from its training",
+            f"由照片到画 {gap}%，归途 {way_back}%（训练中留出的图片）")))
     for label, chinese, key in (("Preset", "预设", "preset"), ("Made", "日期", "date"), ("Licence", "许可", "licence")):
         if info.get(key):
             rows.append((label, chinese, escape(str(info[key])[:80])))

@@ -5,6 +5,7 @@ loaded in the background when it is first wanted; a bloom asked for before that 
 """
 
 import logging
+import math
 import re
 import threading
 from collections import OrderedDict
@@ -50,7 +51,7 @@ class Painters:
         self.loading: Future[Bloomer] = Future()  # the page's own
         self.loading.set_running_or_notify_cancel()  # a visitor who leaves while waiting may not cancel it
         self.awake: OrderedDict[tuple[str, str], Future[Bloomer]] = OrderedDict()
-        self.lock = threading.Lock()
+        self.lock, self.warned = threading.Lock(), set()
 
     @property
     def first_name(self) -> str:
@@ -65,7 +66,7 @@ class Painters:
         folders = {self.first_name: self.first}
         for found in sorted(self.checkpoints.glob("*/pair.json")):
             folders.setdefault(found.parent.name, found.parent)
-        for found in sorted(self.runs.glob("*/pair/pair.json"), key=lambda path: path.stat().st_mtime, reverse=True):
+        for found in sorted(self.runs.glob("[!.]*/pair/pair.json"), key=changed, reverse=True):
             folders.setdefault(f"runs/{found.parent.parent.name}", found.parent)
         folders |= self.fetched
         offers = {}
@@ -76,7 +77,7 @@ class Painters:
                 if name == self.first_name:
                     offers[name] = Offer(name, folder, {})
                 else:
-                    log.warning("%s is not offered: %s", name, error)
+                    self.warn_once(f"{name} is not offered: {error}")
         return offers
 
     def wake(self) -> None:
@@ -110,13 +111,20 @@ class Painters:
                 self.awake.pop(key, None)
             raise
 
+    def warn_once(self, sentence: str) -> None:
+        """The offers are made anew for every look."""
+        if sentence not in self.warned:
+            self.warned.add(sentence)
+            log.warning("%s", sentence)
+
     def fastest(self) -> str:
-        """The name of the pair with the least work for a picture."""
+        """The name of the pair with the least work for a picture: the page's own or a shipped one, whatever is being trained."""
         def work(offer):
             networks = offer.info.get("networks", {})
             blocks = networks.get("blocks", 99) * (0.2 if networks.get("separable") else 1)
             return networks.get("filters", 999) ** 2 * (2 + blocks)
-        return min(self.offers().values(), key=work).name
+        return min((each for each in self.offers().values() if not each.name.startswith("runs/") or each.name == self.first_name),
+                   key=work).name
 
     def fetch(self, repository: str, revision: str) -> str:
         """Bring a pair from the Hub, pinned to the commit that the revision names now; its name here. Raises PainterAsleep."""
@@ -147,18 +155,31 @@ class Painters:
             future.set_exception(PainterAsleep("The painter can't wake up; its terminal says why."))
 
 
+def changed(path: Path) -> float:
+    """When a file was changed; 0 for one that was deleted meanwhile."""
+    try:
+        return path.stat().st_mtime
+    except OSError:
+        return 0
+
+
 def without(error: Exception, folder: Path) -> str:
     """The error's sentence without the machine's paths."""
     return str(error).replace(f"{folder}/", "").replace(str(folder), folder.name)
 
 
-def way_back_of(offer: Offer) -> tuple[float, float] | None:
-    """(structure, colour) of the way back from pair.json's figures, or from the model card; None if neither says."""
-    figures = offer.info.get("figures")
+def quality_of(offer: Offer) -> tuple[float, float] | None:
+    """(gap closed, way back) that a pair's training measured on held-out pictures; None if it did not."""
+    quality = offer.info.get("quality")
     try:
-        return float(figures["structure"]), float(figures["colour"])
+        found = float(quality["gap_closed_bloom"]), float(quality["way_back"])
     except (TypeError, KeyError, ValueError):
-        pass
+        return None
+    return found if all(map(math.isfinite, found)) else None
+
+
+def way_back_of(offer: Offer) -> tuple[float, float] | None:
+    """(structure, colour) of the way back from the model card; None if it does not say."""
     try:
         card = (offer.folder / "README.md").read_text(encoding="utf-8")[:100_000]
     except (OSError, ValueError):

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from r2f import config, runner, source
 from r2f.config import Config, ConfigError
+from r2f.pair import BadPair, read_pair_json
 from r2f.source import BadSource, Folder
 from r2f.ui.words import both, two
 
@@ -68,9 +69,25 @@ def read(values: Mapping, root: Path,
     also = known(values.get("also"))
     options = {"load_size": load_size(options["preset"], options["image_size"]), **options, **also}
     try:
-        return config.preset(options.pop("preset"), **options), {}, folders
+        settings = config.preset(options.pop("preset"), **options)
     except (ConfigError, TypeError) as error:
         return None, {fault_field(str(error)): html.escape(str(error), quote=False)}, folders
+    if settings.start_from and (fault := fault_of_shape(settings, pair)):
+        return None, {"start_from": fault}, folders
+    return settings, {}, folders
+
+
+def fault_of_shape(settings: Config, pair: str) -> str:
+    """Why a training can't begin with that pair, and which preset could; a folder that is no pair, the trainer will name."""
+    try:
+        networks = read_pair_json(settings.start_from)["networks"]
+    except BadPair:
+        return ""
+    fits = [name for name in config.PRESETS if all(networks.get(key) == value for key, value
+                                                   in config.preset(name).generator_arguments.items())]
+    if all(networks.get(key) == value for key, value in settings.generator_arguments.items()):
+        return ""
+    return both("ts_other_shape", pair=pair, fits=" / ".join(fits)) if fits else both("ts_no_shape", pair=pair)
 
 
 def options_of(settings: Config) -> dict:
