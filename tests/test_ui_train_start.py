@@ -209,7 +209,7 @@ def test_a_visit_counts_names_and_shows_and_the_same_folders_share_it(pictures, 
     visits = Visits(root)
     folders = [Folder("rime", pictures / "rime", "rime"), Folder("flower", pictures / "flowers", "flower")]
     told = []
-    first = visits.look(folders, 48, told.append)
+    first = visits.look(folders, 48, {"mine": told.append})
     assert visits.look(folders, 48) is first or first.ended
     done = ended(visits, first.key)
     assert done.state == "done" and told == [done] and done.total == 14
@@ -397,7 +397,18 @@ def test_the_doctor_looks_first_and_sound_pictures_then_begin_by_themselves(root
     assert "looks at the pictures first" in sentence and not name
     _, _, folders = desk.read(values)
     ended(desk.visits, key_of(folders))
-    assert desk.outcomes[key_of(folders)][1] == "lite-1" and started[0][1]["rime"] == str(sound / "rime")
+    assert desk.outcomes[key_of(folders), "lite-1"][1] == "lite-1" and started[0][1]["rime"] == str(sound / "rime")
+
+
+def test_two_who_wait_for_the_same_pictures_both_begin(root, sound, started):
+    """Two tabs, or one person twice; who asks again under the same name has changed their mind."""
+    desk, values = train_desk.Desk(root, dict), values_of(root, image_size=32, **folders_of(sound))
+    for name, seed in (("one", 1), ("folders", 2), ("one", 3)):
+        assert "looks at the pictures first" in desk.begin(values | {"name": name, "seed": seed})[0]
+    key = key_of(desk.read(values)[2])
+    ended(desk.visits, key)
+    assert [(name, options["seed"]) for name, options in started] == [("one", 3), ("folders", 2)]
+    assert [desk.outcomes[key, name][1] for name in ("one", "folders")] == ["one", "folders"]
 
 
 def test_what_the_doctor_found_is_to_be_read_before_it_begins(root, pictures, started):
@@ -405,7 +416,7 @@ def test_what_the_doctor_found_is_to_be_read_before_it_begins(root, pictures, st
     desk.begin(values)
     key = key_of(desk.read(values)[2])
     ended(desk.visits, key)
-    assert "read it, then press again" in desk.outcomes[key][0] and not started
+    assert "read it, then press again" in desk.outcomes[key, "lite-1"][0] and not started
     assert desk.begin(values)[1] == "lite-1" and len(started) == 1
 
 

@@ -25,7 +25,8 @@ class Desk:
 
     def __init__(self, root: Path, pairs: Callable[[], Mapping]):
         self.root, self.pairs, self.visits, self.lock = Path(root), pairs, Visits(root), threading.Lock()
-        self.outcomes: dict[str, tuple[str, str]] = {}  # of trainings that waited for the doctor: sentence and name, by visit
+        # Of trainings that waited for the doctor, by visit and the name each was to have: sentence, and its name if it has one.
+        self.outcomes: dict[tuple[str, str], tuple[str, str]] = {}
 
     def read(self, values: dict) -> tuple[Config | None, dict[str, str], list[Folder]]:
         return train_form.read(values, self.root, self.pairs())
@@ -58,10 +59,10 @@ class Desk:
 
         def then(visit: Visit) -> None:
             fit = visit.report.healthy
-            self.outcomes[visit.key] = self.start(settings, name) if fit else (both("ts_read_first"), "")
+            self.outcomes[visit.key, name] = self.start(settings, name) if fit else (both("ts_read_first"), "")
 
         try:
-            self.visits.look(folders, settings.image_size, then)
+            self.visits.look(folders, settings.image_size, {name: then})
         except Crowded as error:
             return complaint(error), ""
         return both("ts_look_first"), ""

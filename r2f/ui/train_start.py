@@ -191,7 +191,7 @@ def train_start(root: Path, pairs: Callable[[], Mapping] = dict) -> Start:
             if folders and not desk.visit_of(folders):
                 desk.visits.look(folders, settings.image_size if settings else 256)
         visit = desk.visit(now, values | changes)
-        if visit and visit.ended and (outcome := desk.outcomes.pop(visit.key, None)):
+        if visit and visit.ended and (outcome := desk.outcomes.pop((visit.key, train_form.text(values, "name")), None)):
             keep |= began(values, *outcome)
         ended = visit is None or visit.ended
         return look(now, *values.values(), changes=changes) | keep | ({timer: gr.update(active=False)} if ended else {})

@@ -50,7 +50,7 @@ class Visit:
     folders: dict[str, str] = field(default_factory=dict)  # what has come of it: rime and flowers, or data, where they lie now
     said: str = ""  # why it failed
     cancel: threading.Event = field(default_factory=threading.Event)
-    then: Callable[["Visit"], None] | None = None  # called when it is done
+    then: dict[str, Callable[["Visit"], None]] = field(default_factory=dict)  # called when it is done, by who asked
 
     @property
     def ended(self) -> bool:
@@ -75,26 +75,26 @@ class Visits:
     def get(self, key: object) -> Visit | None:
         return self.visits.get(key) if isinstance(key, str) else None
 
-    def look(self, folders: list[Folder], image_size: int, then: Callable[[Visit], None] | None = None) -> Visit:
-        """Look at the pictures in these folders; `then` is called when that is done. Raises Crowded."""
-        return self._begin(key_of(folders), lambda visit: examine(visit, folders, image_size), then)
+    def look(self, folders: list[Folder], image_size: int, then: dict[str, Callable[[Visit], None]] | None = None) -> Visit:
+        """Look at the pictures in these folders; each of `then`, by who asked, is called when that is done. Raises Crowded."""
+        return self._begin(key_of(folders), lambda visit: examine(visit, folders, image_size), then or {})
 
     def unpack(self, zips: dict[str, Path]) -> Visit:
         """Unpack a zip for each domain ("rime", "flower") to folders that stay. Raises Crowded."""
         key = key_of([Folder(domain, path.parent) for domain, path in zips.items()])
-        return self._begin(key, lambda visit: unpack(visit, zips, self.pictures), None)
+        return self._begin(key, lambda visit: unpack(visit, zips, self.pictures), {})
 
     def prepare(self, rime: Folder, flowers: Folder, image_size: int) -> Visit:
         """Make a data set without duplicates, with held-out pictures. Raises Crowded."""
         key = key_of([rime, flowers])
         out = self.pictures / f"set-{key[:10]}"
-        return self._begin(f"prepare-{key}", lambda visit: prepare(visit, rime, flowers, image_size, out), None)
+        return self._begin(f"prepare-{key}", lambda visit: prepare(visit, rime, flowers, image_size, out), {})
 
-    def _begin(self, key: str, work: Callable[[Visit], None], then: Callable[[Visit], None] | None) -> Visit:
+    def _begin(self, key: str, work: Callable[[Visit], None], then: dict[str, Callable[[Visit], None]]) -> Visit:
         with self.lock:
             now = self.visits.get(key)
             if now and not now.ended and not now.cancel.is_set():
-                now.then = then or now.then
+                now.then |= then
                 return now
             visit = Visit(key, work, then=then)
             try:
@@ -132,10 +132,10 @@ class Visits:
         """Whoever sees that it is done also sees what came of `then`; and nobody can add one when it is too late."""
         while True:
             with self.lock:
-                then, visit.then = visit.then, None
-                if then is None:
+                if not visit.then:
                     visit.state = "done"
                     return
+                then = visit.then.pop(next(iter(visit.then)))
             then(visit)
 
 
