@@ -14,6 +14,7 @@ The map, in reading order; docs/ARCHITECTURE.md says why.
     pool        earlier fakes, for the discriminators
     augment     differentiable augmentation, for the discriminators
     cyclegan    the objective on one screen
+    distil      a pair that learns from a pair
     checkpoint  a training's state
     saver       writes checkpoints while the training goes on
     files       files that others made, read strictly

@@ -9,7 +9,7 @@ import json
 import math
 from dataclasses import MISSING, asdict, dataclass, field, fields, replace
 
-FOLDERS = ("rime", "flowers", "data", "rime_test", "flowers_test", "run", "start_from")
+FOLDERS = ("rime", "flowers", "data", "rime_test", "flowers_test", "run", "start_from", "teacher")
 AUGMENTATIONS = ("translation", "cutout", "colour")
 LEAST_HELD_OUT = 8  # pictures of a domain, for a figure of quality to mean anything
 
@@ -36,6 +36,8 @@ class Config:
     colourful: float = setting(1.0, "learn only from this part of the flower paintings, the most colourful; 1 for all of them")
     add_drawn: int = setting(0, "pictures drawn by code that are added to each domain to learn from")
     start_from: str = setting("", "folder of a pair whose generators a new training begins with; their shape must be the same")
+    teacher: str = setting("", "folder of a pair to learn from in place of discriminators: what it paints on average over small "
+                           "moves of the picture")
     run: str = setting("", "run directory: everything this training writes goes there")
     preset: str = setting("r2f", "which set of defaults", structural=True, choices=("r2f", "lite", "paper", "seed"))
 
@@ -64,6 +66,7 @@ class Config:
     cycle_weight: float = setting(10.0, "weight of the cycle term")
     identity_weight: float = setting(5.0, "weight of the identity term; 0 leaves its two passes out")
     identity_until: float = setting(1.0, "the identity term falls linearly to 0 at this part of the run; 1 for never")
+    teacher_weight: float = setting(10.0, "weight of the teacher's terms")
     cycle_noise: float = setting(2.0, "noise between the halves of the cycle, standard deviation in 1/255 of the range")
     cycle_colour_noise: float = setting(0.0, "noise of colour alone between the halves of the cycle, likewise; against fine "
                                         "colours in which a painting hides its photo")

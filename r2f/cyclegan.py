@@ -34,6 +34,8 @@ class CycleGAN(keras.Model):
     still, so the gradients are those of the published update of four networks one after the other.
     """
 
+    PROGRESS = {"flower": ("adversarial_flower",), "rime": ("adversarial_rime",), "cycle": ("cycle_rime", "cycle_flower")}
+
     def __init__(self, config: Config, dtype=None):
         super().__init__(name="cyclegan")
         self.config = config
@@ -107,6 +109,10 @@ class CycleGAN(keras.Model):
             identity_weight = weight.identity_weight * self.left_of(weight.identity_until)
             loss["identity_flower"] = identity_weight * l1(fake["same_flower"], flower)
             loss["identity_rime"] = identity_weight * l1(fake["same_rime"], rime)
+        return self.summed(loss)
+
+    def summed(self, loss: dict):
+        """The sum of the losses, each written down under its name; the end of a step's forward part."""
         for name, value in loss.items():
             self.trackers[name].update_state(value)
         self.update_averages()

@@ -17,7 +17,6 @@ from tqdm import tqdm
 
 from r2f import checkpoint, data, pair, usage
 from r2f.config import Config
-from r2f.cyclegan import LOSSES
 from r2f.ending import EndRequest, NotFinite, NotSaved, asked_by, what_to_free
 from r2f.events import Events
 from r2f.heartbeat import Heartbeat
@@ -122,7 +121,7 @@ class Recorder(keras.callbacks.Callback):
                 self.run.request(what).unlink(missing_ok=True)
 
     def log_metrics(self, logs):
-        losses = {name: float(logs[name]) for name in ("loss", *LOSSES) if name in logs}
+        losses = {name: float(logs[name]) for name in ("loss", *self.model.trackers)}
         self.check_finite(losses)
         now = time.monotonic()
         pairs = (self.step - self.logged_step) * self.settings.batch_size
@@ -133,9 +132,8 @@ class Recorder(keras.callbacks.Callback):
         self.line = dict(step=self.step, **losses, **rates, seconds=round(now - self.started, 3), **held)
         self.write_line(self.line)
         self.write_events("numbers", {**tagged("losses", losses), **tagged("rates", rates), **tagged("memory", held)})
-        self.bar.set_postfix(flower=f"{losses['adversarial_flower']:.2f}", rime=f"{losses['adversarial_rime']:.2f}",
-                             cycle=f"{losses['cycle_rime'] + losses['cycle_flower']:.2f}",
-                             pairs_per_second=f"{self.pairs_per_second:.2f}")
+        shown = {label: f"{sum(losses[name] for name in names):.2f}" for label, names in self.model.PROGRESS.items()}
+        self.bar.set_postfix(**shown, pairs_per_second=f"{self.pairs_per_second:.2f}")
         self.model.reset_metrics()
 
     def write_line(self, line: dict) -> None:

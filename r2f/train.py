@@ -36,6 +36,7 @@ import numpy as np  # noqa: E402
 from r2f import checkpoint, config, data, events, pair, preflight  # noqa: E402
 from r2f.config import Config, ConfigError  # noqa: E402
 from r2f.cyclegan import CycleGAN  # noqa: E402
+from r2f.distil import Distilled  # noqa: E402
 from r2f.ending import (  # noqa: E402
     EXIT_BAD_INPUT,
     EXIT_BUSY,
@@ -101,9 +102,11 @@ class Batches(keras.utils.PyDataset):
 
 
 def build(settings: Config) -> CycleGAN:
-    """The model of these settings, compiled; the same settings give the same weights."""
+    """The model of these settings, compiled; the same settings give the same weights. Raises BadPair for its teacher."""
+    policy = dtype_policy(settings.precision)
+    teacher = pair.load_pair(settings.teacher, policy)[0] if settings.teacher else None
     keras.utils.set_random_seed(settings.seed)
-    model = CycleGAN(settings, dtype=dtype_policy(settings.precision))
+    model = Distilled(settings, teacher, policy) if teacher else CycleGAN(settings, policy)
     schedule = ConstantThenLinear(settings.learning_rate, settings.steps, settings.decay_from)
     # JAX is nothing without XLA. TensorFlow can't have both XLA and the same digits twice, and is faster on a CPU without it.
     model.compile(optimizer=keras.optimizers.Adam(schedule, beta_1=settings.beta_1),

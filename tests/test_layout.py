@@ -19,6 +19,7 @@ MAY_IMPORT = {
     "pool": set(),
     "augment": set(),
     "cyclegan": {"config", "networks", "pool", "augment"},
+    "distil": {"config", "cyclegan"},
     "run": set(),
     "files": set(),
     "checkpoint": {"run", "archive"},  # archive is its command line
@@ -38,7 +39,7 @@ MAY_IMPORT = {
     "quality": {"config", "data", "evaluate", "output", "pair", "run"},
     "recorder": {"config", "images", "data", "networks", "cyclegan", "checkpoint", "saver", "pair", "run", "ending", "heartbeat",
                  "usage", "events", "output", "quality"},
-    "train": {"config", "data", "networks", "cyclegan", "checkpoint", "pair", "run", "preflight", "recorder", "ending",
+    "train": {"config", "data", "networks", "cyclegan", "distil", "checkpoint", "pair", "run", "preflight", "recorder", "ending",
               "allocator", "heartbeat", "events", "output"},
     "brush": {"images", "networks"},
     "compare": {"images"},

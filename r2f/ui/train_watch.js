@@ -2,7 +2,7 @@
 // All it remembers is which run was chosen, in the address, so that a reload and a second tab show the same.
 (() => {
   const LIVELY = 1500, QUIET = 4000, SHEET = 160;  // milliseconds between two looks, and of a sheet when they are played
-  const SHOWN = {losses: ["adversarial_flower", "adversarial_rime", "cycle_flower", "cycle_rime"],  // until somebody chooses
+  const SHOWN = {losses: ["adversarial_flower", "adversarial_rime", "teacher_flower", "teacher_rime", "cycle_flower", "cycle_rime"],  // until somebody chooses
                  quality: ["score", "gap_closed_bloom", "way_back"]};
   const find = (id) => document.getElementById(`watch${id ? "-" + id : ""}`);
   const chinese = () => document.documentElement.lang.startsWith("zh");

@@ -34,7 +34,8 @@ LOSSES = {"loss": ("sum", "总和"), "adversarial_flower": ("adversarial, flower
           "adversarial_rime": ("adversarial, rime", "对抗·雾凇"), "cycle_rime": ("cycle, rime", "循环·雾凇"),
           "cycle_flower": ("cycle, flower", "循环·花"), "identity_flower": ("identity, flower", "恒等·花"),
           "identity_rime": ("identity, rime", "恒等·雾凇"), "discriminator_flower": ("critic, flower", "评论·花"),
-          "discriminator_rime": ("critic, rime", "评论·雾凇")}
+          "discriminator_rime": ("critic, rime", "评论·雾凇"), "teacher_flower": ("teacher, flower", "老师·花"),
+          "teacher_rime": ("teacher, rime", "老师·雾凇")}
 
 HEAD = f"<script>\n{Path(__file__).with_suffix('.js').read_text(encoding='utf-8')}</script>\n"
 CSS = Path(__file__).with_suffix(".css").read_text(encoding="utf-8")
