@@ -28,6 +28,7 @@ log = logging.getLogger("r2f")
 RIME, FLOWER = 0, 1  # the streams of chance of the two domains
 SHEETS = (".png", ".jpg", ".jpeg", ".webp")  # what a contact sheet can be
 DRAWN_TRAIN, DRAWN_TEST = 200, 24  # pictures of each domain in the embedded data set
+THREADS = 8  # that decode: each may hold a whole photo, and a container may have many cores and little memory
 FIRST_ADDED = 1_000_000  # seed of the first added picture: none of them is among the examples or in the embedded data set
 
 
@@ -111,7 +112,7 @@ def load_folder(folder: Path, what: str, load_size: int, prefixes: tuple[str, ..
         except UnreadablePicture as error:
             return error
 
-    with ThreadPoolExecutor(os.cpu_count()) as threads:
+    with ThreadPoolExecutor(min(THREADS, os.cpu_count() or 1)) as threads:
         loaded = list(tqdm(threads.map(load, paths), total=len(paths), desc=f"reading {what}", unit="picture", disable=None))
     bad = [each for each in loaded if isinstance(each, UnreadablePicture)]
     for each in bad:

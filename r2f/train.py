@@ -237,6 +237,8 @@ def main(arguments: list[str] | None = None) -> int:
     resume, dry_run, no_preflight = options.pop("resume"), options.pop("dry_run"), options.pop("no_preflight")
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     run, settings = Run(Path(options.get("run", ""))), None
+    for name in set(config.FOLDERS) & set(options) - {"run"}:  # a run may be resumed from elsewhere
+        options[name] = options[name] and os.path.abspath(options[name])
     try:
         if not options.get("run"):
             raise ConfigError("No run directory was named; give --run runs/NAME.")

@@ -22,7 +22,7 @@ from r2f.cyclegan import LOSSES
 from r2f.ending import NotFinite, NotSaved
 from r2f.images import read_picture
 from r2f.recorder import Recorder
-from r2f.run import Run
+from r2f.run import Run, read_json
 
 
 def test_a_run_leaves_everything_in_its_directory(finished):
@@ -299,6 +299,14 @@ def test_what_will_not_fit_is_refused_before_pictures_are_read(tmp_path, drawn_f
     assert start(tmp_path / "run", drawn_folder, "--no-preflight") == ending.EXIT_DISK
 
 
+def test_a_run_finds_its_pictures_wherever_it_is_resumed_from(drawn_folder, tmp_path, monkeypatch):
+    monkeypatch.chdir(drawn_folder.parent)
+    assert start(tmp_path / "run", drawn_folder.name, "--steps=2") == 0
+    assert read_json(Run(tmp_path / "run").config)["data"] == str(drawn_folder)
+    monkeypatch.chdir("/")
+    assert train.main(["--run", str(tmp_path / "run"), "--resume"]) == 0
+
+
 # --- signals, stop requests, heartbeat; tests/crash/test_resume.py has those with processes of their own
 
 
@@ -358,7 +366,8 @@ def test_the_heart_beats_through_a_long_step_and_says_since_when_it_lasts(finish
 @pytest.mark.parametrize("arguments,says", [
     ([], "--run runs/NAME"),
     (["--run", "RUN"], "--rime DIR and --flowers DIR"),
-    (["--run", "RUN", "--rime", "nowhere", "--flowers", "nowhere"], "There is no folder nowhere to take rime photos from"),
+    (["--run", "RUN", "--rime", "nowhere", "--flowers", "nowhere"],
+     f"There is no folder {os.path.abspath('nowhere')} to take rime photos from"),
     (["--run", "RUN", "--filters", "0"], "filters is 0"),
     (["--run", "RUN", "--resume", "--drawn"], "There is no run"),
     (["--run", "FILE", "--drawn"], "is a file; choose a directory"),
