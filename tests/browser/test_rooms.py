@@ -189,7 +189,7 @@ def test_who_waits_is_told_the_place_in_the_queue(open_page, server, tmp_path):
     page.locator("#photo input[type=file]").set_input_files(tmp_path / "large.jpg")
     expect(page.locator("#photo img")).to_be_visible(timeout=30 * SECONDS)
     call = {"data": [{"path": uploaded, "meta": {"_type": "gradio.FileData"}}, "full", "broad", 100, ""]}
-    for _ in range(10):
+    for _ in range(6):
         httpx.post(f"{api}/call/bloom", json=call)
     page.locator("#bloom").click()
     expect(page.locator("#wait")).to_contain_text("before you", timeout=20 * SECONDS)
