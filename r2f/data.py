@@ -8,7 +8,6 @@ would have. Pictures are decoded once, before the first step; a bad file is name
 
 import argparse
 import logging
-import os
 import sys
 import tempfile
 from concurrent.futures import ThreadPoolExecutor
@@ -28,7 +27,6 @@ log = logging.getLogger("r2f")
 RIME, FLOWER = 0, 1  # the streams of chance of the two domains
 SHEETS = (".png", ".jpg", ".jpeg", ".webp")  # what a contact sheet can be
 DRAWN_TRAIN, DRAWN_TEST = 200, 24  # pictures of each domain in the embedded data set
-THREADS = 8  # that decode: each may hold a whole photo, and a container may have many cores and little memory
 FIRST_ADDED = 1_000_000  # seed of the first added picture: none of them is among the examples or in the embedded data set
 
 
@@ -112,7 +110,7 @@ def load_folder(folder: Path, what: str, load_size: int, prefixes: tuple[str, ..
         except UnreadablePicture as error:
             return error
 
-    with ThreadPoolExecutor(min(THREADS, os.cpu_count() or 1)) as threads:
+    with ThreadPoolExecutor(doctor.THREADS) as threads:
         loaded = list(tqdm(threads.map(load, paths), total=len(paths), desc=f"reading {what}", unit="picture", disable=None))
     bad = [each for each in loaded if isinstance(each, UnreadablePicture)]
     for each in bad:

@@ -18,7 +18,7 @@ from r2f.likeness import Look, Picture, alike, group, look, with_pixels
 from r2f.source import BadSource, Folder
 
 FEW, ENOUGH = 100, 800  # pictures of a domain to learn from
-THREADS = min(8, os.cpu_count() or 1)
+THREADS = min(8, os.cpu_count() or 1)  # each may hold a whole photo: many cores may share little memory
 NOUNS = {"rime": "rime photos", "flower": "flower paintings", "": "pictures"}
 
 

@@ -34,7 +34,7 @@ async def fetch(address: str, folder: str | Path) -> str:
             async with httpx.AsyncClient(transport=transport) as client, client.stream("GET", url) as answer:
                 if answer.status_code != 200:
                     raise refusal(NOT_FETCHED)
-                content = b""
+                content = bytearray()
                 async for part in answer.aiter_bytes():
                     content += part
                     if len(content) > MAX_BYTES:

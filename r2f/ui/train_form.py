@@ -83,10 +83,13 @@ def fault_of_shape(settings: Config, pair: str) -> str:
         networks = read_pair_json(settings.start_from)["networks"]
     except BadPair:
         return ""
-    fits = [name for name in config.PRESETS if all(networks.get(key) == value for key, value
-                                                   in config.preset(name).generator_arguments.items())]
-    if all(networks.get(key) == value for key, value in settings.generator_arguments.items()):
+
+    def fit(wanted: Config) -> bool:
+        return all(networks.get(key) == value for key, value in wanted.generator_arguments.items())
+
+    if fit(settings):
         return ""
+    fits = [name for name in config.PRESETS if fit(config.preset(name))]
     return both("ts_other_shape", pair=pair, fits=" / ".join(fits)) if fits else both("ts_no_shape", pair=pair)
 
 
