@@ -13,7 +13,7 @@ from r2f.images import crop_back, pad_to_multiple, resize, to_float, to_uint8
 
 WORKING_PIXELS = 1_000_000  # a larger picture is painted at this size with the broad brush, in tiles of it with the fine
 STRIDE = 4  # a generator's pictures have sides that are multiples of this
-HALO = 8  # pixels that the layers between two instance norms see beyond a tile, at most
+HALO = 12  # pixels that the layers between two instance norms see beyond a tile, at most
 GUIDE_RADIUS = 1  # pixels of the small picture around each, in which painting and photo are compared
 GAINS = (-0.7, 0.5)  # some of the photo's own detail always stays: it is what makes the broad brush crisp
 GUIDE_NOISE = 4.0  # brightness levels: what varies less than this in the photo is no guide

@@ -106,7 +106,7 @@ def read_h5(h5, path: Path) -> tuple[dict, dict[str, np.ndarray], int | None]:
         raise BadH5(f"{path} is not a generator of the seed project: its {len(layers)} layers with weights are not convolutions, "
                     "each with an instance norm after it.")
     arguments = {"filters": int(layers[0]["kernel"].shape[3]), "blocks": blocks, "residual": "concat", "upsampling": "transposed",
-                 "padding": "zero", "separable": False, "norm_before_tanh": True, "epsilon_on": "deviation"}
+                 "padding": "zero", "separable": False, "norm": "everywhere", "norm_before_tanh": True, "epsilon_on": "deviation"}
     try:
         shapes = weight_shapes(checked_arguments({"networks": arguments}))
     except BadPair as error:

@@ -53,6 +53,43 @@ class ReflectPad(layers.Layer):
 
 
 @keras.saving.register_keras_serializable(package="r2f")
+class ResizeConv2D(layers.Conv2D):
+    """Nearest-neighbour resize to twice the size, then a convolution of 3 x 3 with a border of one pixel (Odena et al. 2016).
+
+    (N, H, W, C) to (N, 2 H, 2 W, filters). Of nine pixels that a kernel meets there, only four differ, so four kernels of
+    2 x 2, sums of the nine weights, make the even and the odd rows and columns from the small picture: the same numbers up to
+    rounding, with four ninths of the products. `border` is a mode of `ops.pad`: "symmetric" mirrors the large picture.
+    """
+
+    kind = "Conv2D"  # what a pair's files call it: its weights are those of the convolution
+
+    def __init__(self, filters: int, border: str = "symmetric", **kwargs):
+        super().__init__(filters, **{"kernel_size": 3, **kwargs})
+        self.border = border
+
+    def get_config(self):
+        return {**super().get_config(), "border": self.border}
+
+    def compute_output_shape(self, shape):
+        double = lambda side: None if side is None else 2 * side  # noqa: E731
+        return (shape[0], double(shape[1]), double(shape[2]), self.filters)
+
+    def call(self, x):
+        count, height, width, _ = ops.shape(x)
+        x = ops.pad(x, [[0, 0], [1, 1], [1, 1], [0, 0]], mode=self.border)
+        first, middle, last = ops.unstack(ops.cast(self.kernel, self.compute_dtype), 3, axis=0)
+        parts = []
+        for down, rows in enumerate(([first, middle + last], [first + middle, last])):
+            left, middle_column, right = ops.unstack(ops.stack(rows), 3, axis=1)
+            for along, columns in enumerate(([left, middle_column + right], [left + middle_column, right])):
+                window = x[:, down:down + height + 1, along:along + width + 1]
+                parts.append(ops.conv(window, ops.stack(columns, axis=1), padding="valid"))
+        x = ops.reshape(ops.stack(parts, axis=3), (count, height, width, 2, 2, self.filters))
+        x = ops.reshape(ops.transpose(x, (0, 1, 3, 2, 4, 5)), (count, 2 * height, 2 * width, self.filters))
+        return x + ops.cast(self.bias, self.compute_dtype) if self.use_bias else x
+
+
+@keras.saving.register_keras_serializable(package="r2f")
 class InstanceNorm(layers.Layer):
     """Each picture's channels to mean 0 and variance 1, then scaled and shifted (Ulyanov et al. 2016, arXiv:1607.08022).
 
@@ -63,12 +100,12 @@ class InstanceNorm(layers.Layer):
     epsilon = 1e-5
     deviation_epsilon = 1e-3
 
-    def __init__(self, epsilon_on: str = "variance", **kwargs):
+    def __init__(self, epsilon_on: str = "variance", scale: str = "ones", **kwargs):
         super().__init__(**kwargs)
-        self.epsilon_on = epsilon_on
+        self.epsilon_on, self.scale = epsilon_on, scale
 
     def build(self, shape):
-        self.gamma = self.add_weight((shape[-1],), initializer="ones", name="gamma")
+        self.gamma = self.add_weight((shape[-1],), initializer=self.scale, name="gamma")
         self.beta = self.add_weight((shape[-1],), initializer="zeros", name="beta")
 
     def call(self, x):
@@ -132,51 +169,66 @@ def weights_normal():
     return keras.initializers.RandomNormal(0.0, 0.02)
 
 
-def generator(filters=64, blocks=9, residual="add", upsampling="resize", padding="reflect", separable=False,
+def generator(filters=64, blocks=9, residual="add", upsampling="resize", padding="reflect", separable=False, norm="everywhere",
               norm_before_tanh=False, epsilon_on="variance", dtype=None, name=None) -> keras.Model:
     """A picture to a picture of the other domain: (N, H, W, 3) float in [-1, 1] to the same, H and W multiples of 4.
+
+    `norm` "everywhere" is the paper's: an instance norm after every convolution. It takes the mean and contrast of every channel
+    away, and with them how bright a photo is and of which hue. "blocks" has them inside the residual blocks alone, each block
+    beginning as the identity, so that brightness and hue have a way through.
 
     `residual` "add" is the paper's block; "concat" is the seed project's, which widens by 4 * filters a block.
     `upsampling` "resize" is nearest-neighbour resize and convolution (Odena et al. 2016), "transposed" the paper's.
     `epsilon_on` is the instance norms'; no training sets it, the pairs made from the seed project's own files need it.
     `dtype` is a Keras dtype policy such as "mixed_bfloat16"; the output is float32 in any case.
     """
-    def conv(x, width, kernel, stride=1, bias=False, plain=True):
+    everywhere = norm == "everywhere"
+
+    def conv(x, width, kernel, stride=1, bias=False, plain=True, start=weights_normal):
         if padding == "reflect":
             x = ReflectPad(kernel // 2, dtype=dtype)(x)
         options = dict(strides=stride, padding="valid" if padding == "reflect" else "same", use_bias=bias, dtype=dtype)
         if plain:
-            return layers.Conv2D(width, kernel, kernel_initializer=weights_normal(), **options)(x)
+            return layers.Conv2D(width, kernel, kernel_initializer=start(), **options)(x)
         return layers.SeparableConv2D(width, kernel, depthwise_initializer=weights_normal(),
                                       pointwise_initializer=weights_normal(), **options)(x)
 
-    def norm(x):
-        return InstanceNorm(epsilon_on, dtype=dtype)(x)
+    def normed(x, scale="ones"):
+        return InstanceNorm(epsilon_on, scale, dtype=dtype)(x)
 
     def relu(x):
         return layers.Activation("relu", dtype=dtype)(x)
 
+    # Outside the blocks. Without a norm, a convolution keeps the size of what goes in (He et al. 2015).
+    start = weights_normal if everywhere else keras.initializers.HeNormal
+
+    def finished(x):
+        return relu(normed(x) if everywhere else x)
+
+    def down(x, width, kernel, stride=1):
+        return finished(conv(x, width, kernel, stride, bias=not everywhere, start=start))
+
     def block(x):
-        y = relu(norm(conv(x, 4 * filters, 3, plain=not separable)))
-        y = norm(conv(y, 4 * filters, 3, plain=not separable))
+        y = relu(normed(conv(x, 4 * filters, 3, plain=not separable)))
+        y = normed(conv(y, 4 * filters, 3, plain=not separable), "ones" if everywhere else "zeros")
         return (layers.Add if residual == "add" else layers.Concatenate)(dtype=dtype)([x, y])
 
     def up(x, width):
+        options = dict(use_bias=not everywhere, kernel_initializer=start(), dtype=dtype)
         if upsampling == "resize":
-            return conv(layers.UpSampling2D(2, interpolation="nearest", dtype=dtype)(x), width, 3)
-        return layers.Conv2DTranspose(width, 3, strides=2, padding="same", use_bias=False,
-                                      kernel_initializer=weights_normal(), dtype=dtype)(x)
+            return finished(ResizeConv2D(width, "symmetric" if padding == "reflect" else "constant", **options)(x))
+        return finished(layers.Conv2DTranspose(width, 3, strides=2, padding="same", **options)(x))
 
     picture = keras.Input((None, None, 3))
-    x = relu(norm(conv(picture, filters, 7)))  # (N, H, W, filters)
-    x = relu(norm(conv(x, 2 * filters, 3, stride=2)))  # (N, H/2, W/2, 2 filters)
-    x = relu(norm(conv(x, 4 * filters, 3, stride=2)))  # (N, H/4, W/4, 4 filters)
+    x = down(picture, filters, 7)  # (N, H, W, filters)
+    x = down(x, 2 * filters, 3, stride=2)  # (N, H/2, W/2, 2 filters)
+    x = down(x, 4 * filters, 3, stride=2)  # (N, H/4, W/4, 4 filters)
     for _ in range(blocks):
         x = block(x)
-    x = relu(norm(up(x, 2 * filters)))  # (N, H/2, W/2, 2 filters)
-    x = relu(norm(up(x, filters)))  # (N, H, W, filters)
+    x = up(x, 2 * filters)  # (N, H/2, W/2, 2 filters)
+    x = up(x, filters)  # (N, H, W, filters)
     x = conv(x, 3, 7, bias=not norm_before_tanh)
-    x = norm(x) if norm_before_tanh else x
+    x = normed(x) if norm_before_tanh else x
     return keras.Model(picture, layers.Activation("tanh", dtype="float32")(x), name=name)
 
 

@@ -32,10 +32,10 @@ MOST_BLOCKS = 64
 NETWORKS = ("bloom", "frost")
 NUMBERS = {"float16": "F16", "float32": "F32"}  # what the files may hold, and its name in safetensors
 CHOICES = {"residual": ("add", "concat"), "upsampling": ("resize", "transposed"), "padding": ("reflect", "zero"),
-           "epsilon_on": ("variance", "deviation")}
+           "norm": ("everywhere", "blocks"), "epsilon_on": ("variance", "deviation")}
 KINDS = {"filters": int, "blocks": int, "residual": str, "upsampling": str, "padding": str, "separable": bool,
-         "norm_before_tanh": bool, "epsilon_on": str}
-LATER_ARGUMENTS = {"epsilon_on": "variance"}  # pairs from before these were there mean this
+         "norm": str, "norm_before_tanh": bool, "epsilon_on": str}
+LATER_ARGUMENTS = {"norm": "everywhere", "epsilon_on": "variance"}  # pairs from before these were there mean this
 
 
 class BadPair(BadFile):
@@ -208,20 +208,22 @@ def weight_shapes(arguments: dict) -> dict[str, tuple[int, ...]]:
         if norm:
             layer("InstanceNorm", gamma=(width,), beta=(width,))
 
-    width = 4 * filters
-    conv(7, 3, filters)
-    conv(3, filters, 2 * filters)
-    conv(3, 2 * filters, width)
+    width, outer = 4 * filters, arguments["norm"] == "everywhere"
+    conv(7, 3, filters, norm=outer)
+    conv(3, filters, 2 * filters, norm=outer)
+    conv(3, 2 * filters, width, norm=outer)
     for _ in range(arguments["blocks"]):
         conv(3, width, 4 * filters, separable=arguments["separable"])
         conv(3, 4 * filters, 4 * filters, separable=arguments["separable"])
         width += 4 * filters if arguments["residual"] == "concat" else 0
     for after in (2 * filters, filters):
         if arguments["upsampling"] == "resize":
-            conv(3, width, after)
-        else:
+            conv(3, width, after, norm=outer)
+        elif outer:
             layer("Conv2DTranspose", kernel=(3, 3, after, width))
             layer("InstanceNorm", gamma=(after,), beta=(after,))
+        else:
+            layer("Conv2DTranspose", kernel=(3, 3, after, width), bias=(after,))
         width = after
     conv(7, width, 3, norm=arguments["norm_before_tanh"])
     return shapes
@@ -286,4 +288,4 @@ def pair_variables(network):
     layers = [layer for layer in network.layers if layer.weights]
     for place, layer in enumerate(layers):
         for variable in layer.weights:
-            yield f"{place:02d}.{type(layer).__name__}.{variable.name}", variable
+            yield f"{place:02d}.{getattr(layer, 'kind', type(layer).__name__)}.{variable.name}", variable

@@ -130,7 +130,7 @@ def generator_parameters(config: Config) -> int:
         width += wide if config.residual == "concat" else 0
     for kernel, inputs, outputs in ((7, 3, wide // 4), (3, wide // 4, wide // 2), (3, wide // 2, wide),
                                     (3, width, wide // 2), (3, wide // 2, wide // 4)):
-        total += kernel ** 2 * inputs * outputs + 2 * outputs
+        total += kernel ** 2 * inputs * outputs + (2 if config.norm == "everywhere" else 1) * outputs
     return total + 49 * wide // 4 * 3 + (6 if config.norm_before_tanh else 3)
 
 

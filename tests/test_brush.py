@@ -13,12 +13,14 @@ TILE = 64  # pixels a side
 
 
 def untrained(**options):
-    """A generator that paints strongly: with its starting weights it would make nearly plain grey."""
+    """A generator that paints strongly and uses all of its layers: with its starting weights it would make nearly plain grey."""
     network = generator(4, 1, **options)
     chance = np.random.default_rng(0)
     for weight in network.weights:
         if len(weight.shape) == 4:
-            weight.assign(chance.normal(0, 0.1, weight.shape))
+            weight.assign(chance.normal(0, (3 / np.prod(weight.shape[:3])) ** 0.5, weight.shape))
+        elif weight.name == "gamma":
+            weight.assign(np.ones(weight.shape))
     network.compile()
     return network
 
@@ -28,9 +30,9 @@ def in_one_piece(network, pixels):
     return to_uint8(crop_back(np.asarray(network.predict_on_batch(to_float(padded)[None])[0]), box))
 
 
-@pytest.mark.parametrize("options", [{}, dict(dtype="mixed_bfloat16"),
+@pytest.mark.parametrize("options", [{}, dict(dtype="mixed_bfloat16"), dict(norm="blocks"),
                                      dict(residual="concat", upsampling="transposed", padding="zero", norm_before_tanh=True)],
-                         ids=["ours", "ours in bfloat16", "the seed's"])
+                         ids=["ours", "ours in bfloat16", "norms in blocks", "the seed's"])
 def test_a_picture_painted_in_tiles_is_the_picture_painted_in_one_piece_and_shows_no_seam(options, monkeypatch):
     monkeypatch.setattr(brush, "WORKING_PIXELS", TILE**2)
     photo = drawn.rime(0, (110, 141))

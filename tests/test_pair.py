@@ -89,9 +89,10 @@ def test_a_weight_that_is_not_finite_never_reaches_a_pair(tmp_path, networks):
 
 
 def test_the_weights_of_every_kind_of_generator_are_known_without_building_it():
-    for residual, upsampling, separable in itertools.product(CHOICES["residual"], CHOICES["upsampling"], (False, True)):
+    for residual, upsampling, norm, separable in itertools.product(
+            CHOICES["residual"], CHOICES["upsampling"], CHOICES["norm"], (False, True)):
         arguments = {"filters": 2, "blocks": 2, "residual": residual, "upsampling": upsampling, "separable": separable,
-                     "norm_before_tanh": upsampling == "transposed"}
+                     "norm": norm, "norm_before_tanh": upsampling == "transposed"}
         built = {key: tuple(variable.shape) for key, variable in pair_variables(generator(**arguments))}
         assert list(built.items()) == list(weight_shapes(arguments).items()), arguments
 

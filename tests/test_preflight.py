@@ -34,6 +34,7 @@ def test_the_estimate_of_memory_is_near_what_was_measured():
 @pytest.mark.parametrize("settings", [
     config.preset("r2f", filters=6, blocks=2), config.preset("lite", filters=4, blocks=1), config.preset("paper", filters=4),
     config.preset("seed", filters=4, blocks=3), config.preset("r2f", filters=5, blocks=2, separable=True),
+    config.preset("r2f", filters=5, blocks=2, norm="blocks"), config.preset("r2f", filters=5, blocks=2, norm="everywhere"),
 ], ids=lambda settings: settings.preset)
 def test_it_counts_the_weights_that_the_networks_have(settings):
     from r2f.networks import discriminator, generator
