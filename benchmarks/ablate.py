@@ -38,7 +38,8 @@ DRAWN = 40, 12  # drawn pictures of each domain: to learn from, held out
 ENDED = -signal.SIGTERM, 128 + signal.SIGTERM  # exit codes of a training that was asked to end
 
 SAME = dict(sample_steps=0, evaluate_steps=0)  # the last step is judged, not the best one: all have as many
-PLAIN = dict(padding="zero", upsampling="transposed", augment="none", cycle_noise=0.0, averaging=0.0)
+PLAIN = dict(padding="zero", upsampling="transposed", norm="everywhere", augment="none", cycle_weight=10.0, identity_weight=5.0,
+             cycle_noise=0.0, cycle_colour_noise=0.0, cycle_shift=0, averaging=0.0)
 # name: (what is changed, settings). The first half adds one thing to a plain CycleGAN, the second changes one of the preset.
 VARIANTS: dict[str, tuple[str, dict]] = {
     "plain": ("none of the extras", PLAIN),
@@ -49,12 +50,18 @@ VARIANTS: dict[str, tuple[str, dict]] = {
     "spectral": ("plain + spectral norm", PLAIN | dict(discriminator_norm="both")),
     "noise": ("plain + noise in the cycle", PLAIN | dict(cycle_noise=2.0)),
     "colour-noise": ("plain + noise of colour in the cycle", PLAIN | dict(cycle_colour_noise=16.0)),
+    "shift": ("plain + moves in the cycle", PLAIN | dict(cycle_shift=3)),
+    "blocks": ("plain + instance norms in the blocks alone", PLAIN | dict(norm="blocks")),
+    "identity-half": ("plain, identity 2.5", PLAIN | dict(identity_weight=2.5)),
+    "identity-none": ("plain, identity 0", PLAIN | dict(identity_weight=0.0)),
     "penalty": ("plain + gradient penalty", PLAIN | dict(gradient_penalty=1.0)),
     "r2f": ("the r2f preset", {}),
+    "r2f-identity": ("r2f, identity 5", dict(identity_weight=5.0)),
     "r2f-identity-half": ("r2f, identity 2.5", dict(identity_weight=2.5)),
-    "r2f-identity-none": ("r2f, identity 0", dict(identity_weight=0.0)),
-    "r2f-identity-early": ("r2f, identity falling to 0 at half of the run", dict(identity_until=0.5)),
-    "r2f-cycle-5": ("r2f, cycle 5", dict(cycle_weight=5.0)),
+    "r2f-identity-early": ("r2f, identity falling from 5 to 0 at half of the run", dict(identity_weight=5.0, identity_until=0.5)),
+    "r2f-cycle-10": ("r2f, cycle 10", dict(cycle_weight=10.0)),
+    "r2f-everywhere": ("r2f, instance norms everywhere", dict(norm="everywhere")),
+    "r2f-no-shift": ("r2f, no moves in the cycle", dict(cycle_shift=0)),
     "r2f-concat": ("r2f, blocks that concatenate", dict(residual="concat")),
     "r2f-64": ("r2f, 64 filters", dict(filters=64)),
     "r2f-32": ("r2f, 32 filters", dict(filters=32)),
@@ -64,12 +71,13 @@ VARIANTS: dict[str, tuple[str, dict]] = {
     "r2f-no-cutout": ("r2f, augmentation without cutout", dict(augment="translation,colour")),
     "r2f-no-average": ("r2f, nothing averaged", dict(averaging=0.0)),
     "r2f-no-noise": ("r2f, no noise in the cycle", dict(cycle_noise=0.0)),
-    "r2f-colour-noise": ("r2f, noise of colour in the cycle", dict(cycle_colour_noise=16.0)),
+    "r2f-no-colour-noise": ("r2f, no noise of colour in the cycle", dict(cycle_colour_noise=0.0)),
+    "r2f-colour-noise": ("r2f, noise of colour of 16 in the cycle", dict(cycle_colour_noise=16.0)),
     "r2f-both": ("r2f, spectral norm besides instance norm", dict(discriminator_norm="both")),
     "r2f-spectral": ("r2f, spectral norm instead of instance norm", dict(discriminator_norm="spectral")),
     "r2f-penalty": ("r2f, gradient penalty", dict(gradient_penalty=1.0)),
-    "r2f-bold": ("r2f, identity 0, augmentation without cutout, noise of colour in the cycle",
-                 dict(identity_weight=0.0, augment="translation,colour", cycle_colour_noise=16.0)),
+    "r2f-bold": ("r2f, augmentation without cutout, noise of colour of 16 in the cycle",
+                 dict(augment="translation,colour", cycle_colour_noise=16.0)),
     "r2f-142": ("r2f, patches of 142 pixels", dict(discriminator_strides=4)),
     "seed-2500": ("the seed preset, its own 2,500 steps", dict(preset="seed", steps=2_500)),
     "seed": ("the seed preset, as many steps as all", dict(preset="seed")),

@@ -45,15 +45,33 @@ def colour(x, brightness, saturation, contrast):
 def translation(x, down, right):
     """Pictures (N, H, W, 3) moved by whole pixels, grey (0) moving in; two draws (N, 1, 1, 1) in [0, 1).
 
-    A move of rows is a product with a matrix of 0 and 1: differentiable, and fast everywhere.
     """
-    def moved(side, draw):
+    def places(side, draw):
         most = int(side * SHIFT)
-        offset = ops.floor(ops.reshape(draw, (-1, 1, 1)) * (2 * most + 1)) - most
-        positions = ops.arange(side, dtype="float32")
-        return ops.cast(positions[None, :, None] - offset == positions[None, None, :], "float32")  # (N, side, side)
+        return positions(side) - (ops.floor(draw * (2 * most + 1)) - most)
 
-    return ops.einsum("nab,nbwc,nvw->navc", moved(x.shape[1], down), x, moved(x.shape[2], right))
+    return taken_from(x, places(x.shape[1], down), places(x.shape[2], right))
+
+
+def shift(x, down, right):
+    """Pictures (N, H, W, 3) moved down and right by whole pixels, (N, 1, 1, 1) each and at least 0; mirrored where that leaves a
+    border."""
+    return taken_from(x, ops.abs(positions(x.shape[1]) - down), ops.abs(positions(x.shape[2]) - right))
+
+
+def positions(side):
+    return ops.reshape(ops.arange(side, dtype="float32"), (1, side, 1, 1))
+
+
+def taken_from(x, rows, columns):
+    """Pictures (N, H, W, 3): the rows and columns of x with the numbers given, (N, side, 1, 1); grey (0) where x has none.
+
+    A choice of rows is a product with a matrix of 0 and 1: differentiable, and fast everywhere.
+    """
+    def choice(places, side):
+        return ops.cast(places[..., 0] == ops.reshape(positions(side), (1, 1, side)), "float32")  # (N, side, side)
+
+    return ops.einsum("nab,nbwc,nvw->navc", choice(rows, x.shape[1]), x, choice(columns, x.shape[2]))
 
 
 def cutout(x, top, left):

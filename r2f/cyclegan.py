@@ -6,7 +6,7 @@ Zhu et al. 2017, arXiv:1703.10593, sections 3 and 4. Knows networks, pool and au
 import keras
 from keras import ops
 
-from r2f.augment import Augmentation
+from r2f.augment import Augmentation, shift
 from r2f.config import Config
 from r2f.networks import discriminator, generator
 from r2f.pool import ImagePool
@@ -79,6 +79,16 @@ class CycleGAN(keras.Model):
             picture = picture + colours - ops.mean(colours, axis=-1, keepdims=True)
         return picture
 
+    def moved(self, picture, other):
+        """Both moved by as many pixels, drawn for each picture: a generator that halves a picture twice sees a grid of 4 pixels,
+        and what a painting hides in step with the other's grid is lost when it is moved."""
+        if not self.config.cycle_shift:
+            return picture, other
+        drawn = lambda: ops.floor((self.config.cycle_shift + 1) * keras.random.uniform(  # noqa: E731
+            (picture.shape[0], 1, 1, 1), seed=self.noise_seed))
+        down, right = drawn(), drawn()
+        return shift(picture, down, right), shift(other, down, right)
+
     def call(self, pictures, training=False):
         """Rime x and flowers y, (N, S, S, 3) each, to every picture the objective needs, by name."""
         x, y = self.shaped(pictures)
@@ -88,8 +98,9 @@ class CycleGAN(keras.Model):
             fakes = {"flower": g[:count], "same_flower": g[count:], "rime": f[:count], "same_rime": f[count:]}
         else:
             fakes = {"flower": self.bloom(x), "rime": self.frost(y)}
-        fakes["rime_again"] = self.frost(self.noisy(fakes["flower"]))
-        fakes["flower_again"] = self.bloom(self.noisy(fakes["rime"]))
+        flower, fakes["rime_sought"] = self.moved(fakes["flower"], x)
+        rime, fakes["flower_sought"] = self.moved(fakes["rime"], y)
+        fakes["rime_again"], fakes["flower_again"] = self.frost(self.noisy(flower)), self.bloom(self.noisy(rime))
         return fakes
 
     def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
@@ -99,8 +110,8 @@ class CycleGAN(keras.Model):
             "adversarial_flower": ops.mean((judged(self.flower_judge, self.augment(fake["flower"])) - 1) ** 2),
             "adversarial_rime": ops.mean((judged(self.rime_judge, self.augment(fake["rime"])) - 1) ** 2),
             # |F(G(x)) - x| + |G(F(y)) - y|
-            "cycle_rime": weight.cycle_weight * l1(fake["rime_again"], rime),
-            "cycle_flower": weight.cycle_weight * l1(fake["flower_again"], flower),
+            "cycle_rime": weight.cycle_weight * l1(fake["rime_again"], fake["rime_sought"]),
+            "cycle_flower": weight.cycle_weight * l1(fake["flower_again"], fake["flower_sought"]),
             # 1/2 (E[(D(real) - 1)^2] + E[D(earlier fake)^2])
             "discriminator_flower": self.discriminator_loss(self.flower_judge, flower, self.flower_pool, fake["flower"]),
             "discriminator_rime": self.discriminator_loss(self.rime_judge, rime, self.rime_pool, fake["rime"]),

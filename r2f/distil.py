@@ -39,10 +39,16 @@ class Distilled(CycleGAN):
         super().__init__(replace(config, identity_weight=0.0), dtype)
         for judge in (self.flower_judge, self.rime_judge):
             judge.trainable = False
-        # In a function, so that Keras takes the teacher for no part of the pupil: it is in no checkpoint.
+        # In functions, so that Keras takes the teacher for no part of the pupil: it is in no checkpoint.
         self.taught = lambda name, x: ops.stop_gradient(on_average(teacher[name], x))
+        self.teacher_variables = lambda: [variable for network in teacher.values() for variable in network.variables]
         names = ("teacher_flower", "teacher_rime", "cycle_rime", "cycle_flower")
         self.trackers = {name: keras.metrics.Mean(name=name) for name in names}
+
+    @property
+    def non_trainable_variables(self):
+        """With the teacher's, so that JAX takes them for arguments of a step: as constants they would be compiled into it."""
+        return super().non_trainable_variables + self.teacher_variables()
 
     def noisy(self, picture):
         return super().noisy(ops.stop_gradient(picture))
@@ -52,6 +58,6 @@ class Distilled(CycleGAN):
         return self.summed({
             "teacher_flower": weight.teacher_weight * l1(fake["flower"], self.taught("bloom", rime)),
             "teacher_rime": weight.teacher_weight * l1(fake["rime"], self.taught("frost", flower)),
-            "cycle_rime": weight.cycle_weight * l1(fake["rime_again"], rime),
-            "cycle_flower": weight.cycle_weight * l1(fake["flower_again"], flower),
+            "cycle_rime": weight.cycle_weight * l1(fake["rime_again"], fake["rime_sought"]),
+            "cycle_flower": weight.cycle_weight * l1(fake["flower_again"], fake["flower_sought"]),
         })

@@ -6,7 +6,7 @@ from keras import ops
 from objective_backend import gradients
 
 from r2f import augment
-from r2f.augment import Augmentation, colour, cutout, translation
+from r2f.augment import Augmentation, colour, cutout, shift, translation
 from r2f.config import AUGMENTATIONS
 
 ALMOST_1 = float(np.nextafter(np.float32(1), np.float32(0)))  # the largest draw
@@ -53,6 +53,13 @@ def test_translation_moves_each_picture_of_a_batch_by_its_own_draws_and_every_di
     moved = apply(translation, point, draws(*np.arange(90) / 90), draws(*np.full(90, 0.5)))
     rows = [np.argwhere(each[..., 0])[0][0] - 16 for each in moved]
     assert [rows.count(distance) for distance in range(-4, 5)] == [10] * 9
+
+
+def test_shift_moves_each_picture_by_its_own_pixels_and_mirrors_what_moves_in():
+    x = pictures()
+    moved = apply(shift, x, draws(3, 0), draws(0, 2))
+    np.testing.assert_array_equal(moved[0], np.pad(x[0], ((3, 0), (0, 0), (0, 0)), mode="reflect")[:32])
+    np.testing.assert_array_equal(moved[1], np.pad(x[1], ((0, 0), (2, 0), (0, 0)), mode="reflect")[:, :48])
 
 
 @pytest.mark.parametrize("top, left", [(0.5, 0.5), (0.0, 0.0), (ALMOST_1, 0.25)])

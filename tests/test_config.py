@@ -52,11 +52,11 @@ def test_an_unknown_preset_names_those_there_are():
 
 def test_resuming_refuses_a_structural_difference_and_reports_the_others():
     stored = config.preset("lite")
-    with pytest.raises(ConfigError, match="filters 24, not 48"):
+    with pytest.raises(ConfigError, match="filters 20, not 48"):
         config.resumed(stored, {"filters": 48})
-    settings, changes = config.resumed(stored, {"identity_weight": 0.0})
-    assert settings.identity_weight == 0.0
-    assert changes == ["identity_weight changed from 5.0 to 0.0"]
+    settings, changes = config.resumed(stored, {"cycle_weight": 8.0})
+    assert settings.cycle_weight == 8.0
+    assert changes == ["cycle_weight changed from 5.0 to 8.0"]
 
 
 def test_what_differs_from_the_preset_is_known_without_the_folders():

@@ -172,11 +172,11 @@ def test_an_identity_weight_of_0_leaves_its_passes_out(reports, backend):
 def test_the_way_back_starts_from_a_picture_with_the_noise_of_the_configuration():
     small = dict(filters=2, blocks=1, discriminator_filters=2, image_size=32, load_size=32, pool_size=0)
     picture = np.zeros((1, 32, 32, 3), "float32")
-    noise = np.asarray(CycleGAN(config.preset("r2f", cycle_noise=2.0, **small)).noisy(picture))
+    noise = np.asarray(CycleGAN(config.preset("r2f", cycle_noise=2.0, cycle_colour_noise=0.0, **small)).noisy(picture))
     expected = 2.0 / 127.5
     assert abs(noise.std() - expected) < 4 * expected / np.sqrt(2 * noise.size)
     assert abs(noise.mean()) < 4 * expected / np.sqrt(noise.size)
-    assert CycleGAN(config.preset("r2f", cycle_noise=0.0, **small)).noisy(picture) is picture
+    assert CycleGAN(config.preset("r2f", cycle_noise=0.0, cycle_colour_noise=0.0, **small)).noisy(picture) is picture
 
 
 def test_noise_of_colour_leaves_the_brightness_alone():
@@ -188,12 +188,28 @@ def test_noise_of_colour_leaves_the_brightness_alone():
     assert abs(noise.std() - expected) < 4 * expected / np.sqrt(2 * noise.size * 2 / 3)
 
 
+def test_picture_and_what_is_sought_of_it_are_moved_alike_between_the_halves_of_the_cycle():
+    small = dict(filters=2, blocks=1, discriminator_filters=2, image_size=32, load_size=32, pool_size=0, batch_size=2)
+    x = np.random.default_rng(0).uniform(-1, 1, (2, 32, 32, 3)).astype("float32")
+    model = CycleGAN(config.preset("r2f", cycle_shift=3, **small))
+    seen = set()
+    for _ in range(40):
+        moved, sought = map(np.asarray, model.moved(x, 1 - x))
+        np.testing.assert_allclose(sought, 1 - moved, atol=1e-6)
+        seen |= {next((down, right) for down in range(4) for right in range(4)
+                      if np.allclose(picture[down:, right:], before[:32 - down, :32 - right], atol=1e-6))
+                 for picture, before in zip(moved, x, strict=True)}
+    assert len(seen) == 16  # every move of 0 to 3 pixels
+    still = CycleGAN(config.preset("r2f", cycle_shift=0, **small))
+    assert all(each is x for each in still.moved(x, x))
+
+
 @pytest.fixture(scope="module")
 def tiny():
     """A model with every option of the discriminators."""
     small = dict(filters=2, blocks=1, discriminator_filters=2, image_size=32, load_size=32, pool_size=2, precision="float32")
-    return train.build(config.preset("r2f", **small, discriminator_norm="both", gradient_penalty=6.0, identity_until=0.5,
-                                     augment="none", steps=8))
+    return train.build(config.preset("r2f", **small, discriminator_norm="both", gradient_penalty=6.0, identity_weight=5.0,
+                                     identity_until=0.5, augment="none", steps=8))
 
 
 @pytest.fixture(scope="module")
