@@ -27,8 +27,8 @@ if __name__ == "__main__":
 os.environ.setdefault("TF_DETERMINISTIC_OPS", "1")
 os.environ.setdefault("TF_NUM_INTEROP_THREADS", "1")
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-if "jax" in os.environ.get("KERAS_BACKEND", ""):
-    os.environ["XLA_FLAGS"] = os.environ.get("XLA_FLAGS", "") + " --xla_gpu_deterministic_ops=true"
+if "jax" in os.environ.get("KERAS_BACKEND", ""):  # flags of the user's own come last, and so decide
+    os.environ["XLA_FLAGS"] = "--xla_gpu_deterministic_ops=true " + os.environ.get("XLA_FLAGS", "")
 
 import keras  # noqa: E402
 import numpy as np  # noqa: E402
@@ -62,6 +62,7 @@ from r2f.run import REQUESTS, Run, RunBusy, read_json, write_json  # noqa: E402
 
 log = logging.getLogger("r2f")
 
+BATCHES_AHEAD = 16  # made before they are asked for, where threads make them
 SETUP = "setup.json"  # what exactness depends on besides the Config: pictures, versions, machine
 # What may be in a directory before a training begins there: what whoever starts it writes, and pictures drawn for it.
 BEFORE_A_RUN = {"lock", "stop", "status.json", "train.log", "drawn", "added"}
@@ -88,10 +89,10 @@ class ConstantThenLinear(keras.optimizers.schedules.LearningRateSchedule):
 
 
 class Batches(keras.utils.PyDataset):
-    """What `fit` reads: item i is the batch of step start + i."""
+    """What `fit` reads: item i is the batch of step start + i; with a GPU, threads cut the next ones meanwhile."""
 
     def __init__(self, pictures: data.Pictures, settings: Config, start: int):
-        super().__init__()
+        super().__init__(workers=max(1, (os.cpu_count() or 1) // 4) if on_gpu() else 1, max_queue_size=BATCHES_AHEAD)
         self.pictures, self.settings, self.start = pictures, settings, start
 
     def __len__(self):
