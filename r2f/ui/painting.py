@@ -10,6 +10,7 @@ import secrets
 import threading
 import time
 from collections import OrderedDict
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -94,13 +95,17 @@ def paint(painters: Painters, data: object, direction: str, size: str, brush: st
     kinds = KINDS[direction]
     stem = path.stem[:80]
     small = [images.fit(each, SHOWN_SIDE) for each in (photo, painting, again)]
-    shown = tuple(save_png(each, f"{stem}{end}") for each, end in zip(small, ("", f"-{kinds[0]}", f"-{kinds[1]}"), strict=True))
+    seen, painted, back = (images.fit(each, MEASURED_SIDE) for each in small)
+    names = [f"{stem}{end}" for end in ("", f"-{kinds[0]}", f"-{kinds[1]}")]
+    with ThreadPoolExecutor() as threads:  # NumPy and Pillow let go of Python's lock while they count and compress
+        figures = threads.submit(way_back_figures, seen, back)
+        away = threads.submit(mean_colour_difference, seen, painted)
+        shown = tuple(threads.map(save_png, small, names))
     large = [shown[place] if small[place].shape == each.shape else save_png(each, f"{stem}-{kinds[place - 1]}")
              for place, each in ((1, painting), (2, again))]
-    seen, painted, back = (images.fit(each, MEASURED_SIDE) for each in small)
-    figures, away = way_back_figures(seen, back), mean_colour_difference(seen, painted)
     name = pair or painters.first_name
-    return Result(secrets.token_hex(16), path, direction, size, brush, name, whole, shown, *large, figures, away)
+    return Result(secrets.token_hex(16), path, direction, size, brush, name, whole, shown, *large, figures.result(),
+                  away.result())
 
 
 def as_browsers_show(data: object) -> str | None:
