@@ -262,7 +262,7 @@ def test_a_pair_that_is_not_offered_is_told_once_and_one_that_is_being_deleted_n
     for name in ("bad", ".deleted-good"):
         (tmp_path / "runs" / name / "pair").mkdir(parents=True)
         (tmp_path / "runs" / name / "pair" / "pair.json").write_text("{}")
-    painters = Painters(LITE, runs=tmp_path / "runs")
+    painters = Painters(LITE, runs=tmp_path / "runs", checkpoints=tmp_path)
     for _ in range(3):
         assert list(painters.offers()) == ["lite"]
     assert caplog.text.count("runs/bad is not offered") == 1 and "deleted" not in caplog.text
