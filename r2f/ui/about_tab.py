@@ -25,42 +25,41 @@ HOW = two(
     """<p>没有人把同一根枝条拍成冰又画成花，所以没有成对的图可学。于是两位画师一起学：<b class="petal">bloom</b> 把雾凇变成花，
     <b class="frost">frost</b> 把花变成雾凇。两位评论家各懂一种图，说出自己信不信。而先后经过两位画师之后，照片必须回来。</p>""")
 
-OBJECTIVE = """<div class="objective" role="img" aria-label="The objective: believed by the critics, back after both painters, flowers left alone">
+OBJECTIVE = """<div class="objective" role="img" aria-label="The objective: believed by the critics, back after both painters">
 <p><var>x</var> {rime}, <var>y</var> {flower}; <var>G</var> = bloom, <var>F</var> = frost; <var>D</var> {critic}</p>
 <dl>
 <dt>{believed}</dt><dd>E[(<var>D<sub>Y</sub></var>(<var>G</var>(<var>x</var>)) − 1)²] + E[(<var>D<sub>X</sub></var>(<var>F</var>(<var>y</var>)) − 1)²]</dd>
-<dt>{back}</dt><dd>+ 10 · (|<var>F</var>(<var>G</var>(<var>x</var>)) − <var>x</var>| + |<var>G</var>(<var>F</var>(<var>y</var>)) − <var>y</var>|)</dd>
-<dt>{alone}</dt><dd>+ 5 · (|<var>G</var>(<var>y</var>) − <var>y</var>| + |<var>F</var>(<var>x</var>) − <var>x</var>|)</dd>
+<dt>{back}</dt><dd>+ 5 · (|<var>F</var>(<var>G</var>(<var>x</var>)) − <var>x</var>| + |<var>G</var>(<var>F</var>(<var>y</var>)) − <var>y</var>|)</dd>
 <dt>{critics}</dt><dd>½ · (E[(<var>D</var>({real}) − 1)²] + E[<var>D</var>({painted})²])</dd>
 </dl></div>"""
 
 DATA = two(
-    """<p>The shipped pair learned from 939 photos of rimed trees (the <i>rime</i> class of the public weather data set, CC0) and 299 flower
-    paintings, most by painters long dead: Van Gogh, Monet, Klimt, Manet, Marianne North, Renoir, Japanese prints; and from 200
-    pictures drawn by its own code. None of the photos and paintings is part of the project. The examples are drawn by its own code, but for three photos of window frost from <i>imagecorruptions</i>
+    """<p>The shipped pairs learned from 939 photos of rimed trees (the <i>rime</i> class of the public weather data set, CC0) and 194 flower
+    paintings, most by painters long dead: Van Gogh, Monet, Klimt, Manet, Marianne North, Renoir, Japanese prints. None of the photos and paintings is part of the project. The examples are drawn by its own code, but for three photos of window frost from <i>imagecorruptions</i>
     (Apache-2.0).</p>
     <p>The method is CycleGAN: Jun-Yan Zhu, Taesung Park, Phillip Isola, Alexei A. Efros, <i>Unpaired Image-to-Image Translation using
     Cycle-Consistent Adversarial Networks</i>, 2017. The project is free software, Apache-2.0.</p>""",
-    """<p>随附的这一对学自 939 张雾凇树照片（公开天气数据集的 <i>rime</i> 一类，CC0）和 299 幅花卉画，多数出自早已离世的画家：梵高、莫奈、
-    克里姆特、马奈、玛丽安·诺斯、雷诺阿，以及日本版画；另有 200 幅由项目自己的代码画成。这些照片和画都不在本项目之内。示例由项目自己的代码画成，另有三张窗霜照片取自
+    """<p>随附的两对学自 939 张雾凇树照片（公开天气数据集的 <i>rime</i> 一类，CC0）和 194 幅花卉画，多数出自早已离世的画家：梵高、莫奈、
+    克里姆特、马奈、玛丽安·诺斯、雷诺阿，以及日本版画。这些照片和画都不在本项目之内。示例由项目自己的代码画成，另有三张窗霜照片取自
     <i>imagecorruptions</i>（Apache-2.0）。</p>
     <p>方法是 CycleGAN：Jun-Yan Zhu、Taesung Park、Phillip Isola、Alexei A. Efros，<i>Unpaired Image-to-Image Translation using
     Cycle-Consistent Adversarial Networks</i>，2017。本项目是自由软件，Apache-2.0。</p>""")
 
 LIMITS = two(
     """<ul><li>It changes colour and brushwork, hardly shape: a tree becomes a blossoming tree, not a bouquet.</li>
-    <li>It knows rimed trees under open skies best. Forests in fog and grey skies change least; photographs of frost on windows turn
-    to olive and brown weave. Some noise of fine colours is left in its paintings.</li>
-    <li>The way back is measured from the picture you would download. Reds and the colours of dusk do not return.</li>
+    <li>It swaps light and dark: a white sky may become night, dark trunks and people become pale. Skies are painted in waves.</li>
+    <li>It knows rimed trees under open skies best; plain grey frost stays faint and brownish.</li>
+    <li>The way back is measured from the picture you would download. Small strong colours, such as a red car, come back paler.</li>
     <li>A part of the photo can hide in the painting as fine texture: that is how such networks find back so well, and it is no
     memory of the ice.</li>
-    <li>It learned at 128 pixels: in a large photo the brush is fine, so the broad brush works smaller and carries the change up.</li></ul>
+    <li>It learned from squares of 256 pixels: in a large photo the brush is fine, so the broad brush works smaller and carries the change up.</li></ul>
     <p>Photos and paintings are deleted here after an hour; what the camera sees is kept nowhere. Nothing is learned from them.</p>""",
     """<ul><li>它改变颜色和笔触，很少改变形状：树会开花，但不会变成花束。</li>
-    <li>它最懂晴空下的雾凇树。雾中的林子和灰色的天空变化最小；窗霜照片会变成橄榄色和褐色的织纹。画里还留有细小的彩色杂点。</li>
-    <li>归途从可下载的画量起。红色和暮色回不来。</li>
+    <li>它会把明暗对调：白色的天空可能变成夜色，深色的树干和人会变浅。天空画成波纹。</li>
+    <li>它最懂晴空下的雾凇树；素净的灰霜只是淡淡发褐。</li>
+    <li>归途从可下载的画量起。小块的浓色（如一辆红车）归来时会变淡。</li>
     <li>照片的一部分会以细纹藏在画里：这类网络因此能找到归途，那不是对冰的记忆。</li>
-    <li>它在 128 像素上学成：大照片里笔触偏细，所以粗笔先画小幅，再把变化放大。</li></ul>
+    <li>它在 256 像素的方块上学成：大照片里笔触偏细，所以粗笔先画小幅，再把变化放大。</li></ul>
     <p>照片和画作一小时后在此删除；镜头所见不留存。它不会从中学习。</p>""")
 
 
@@ -72,7 +71,7 @@ def about_tab(painters: Painters) -> None:
 def text(painters: Painters) -> str:
     objective = OBJECTIVE.format(rime=two("rime", "雾凇"), flower=two("flower", "花"), critic=two("the critics", "评论家"),
                                  believed=two("Believed by the critics", "评论家相信"), back=two("Back after both painters", "经两位画师后归来"),
-                                 alone=two("Flowers and ice left as they are", "花还是花，冰还是冰"), critics=two("Each critic", "每位评论家"),
+                                 critics=two("Each critic", "每位评论家"),
                                  real=two("real", "真"), painted=two("painted", "画"))
     parts = [(two("The idea", "缘起"), IDEA), (two("How it works", "原理"), HOW + objective), (two("Figures", "数据"), figures(painters)),
              (two("What it learned from, and credits", "学自何处，致谢"), DATA), (two("What it does badly", "它做不好的"), LIMITS)]
