@@ -119,10 +119,11 @@ def build(settings: Config) -> CycleGAN:
 def start_from(model: CycleGAN, settings: Config) -> None:
     """Give the model the generators of a pair. Raises BadPair, ConfigError where they are of another shape."""
     networks, info = pair.load_pair(settings.start_from)
+    shape = pair.checked_arguments(info)
     for name, value in settings.generator_arguments.items():
-        if info["networks"][name] != value:
-            raise ConfigError(f"{settings.start_from} has {name} {info['networks'][name]} and this training {value}; "
-                              f"add --{name.replace('_', '-')} {info['networks'][name]}, or start from another pair.")
+        if shape[name] != value:
+            raise ConfigError(f"{settings.start_from} has {name} {shape[name]} and this training {value}; "
+                              f"add --{name.replace('_', '-')} {shape[name]}, or start from another pair.")
     for name, network in networks.items():
         for own in (getattr(model, name), getattr(model, f"{name}_average")):
             own.set_weights(network.get_weights())

@@ -11,6 +11,7 @@ import subprocess
 import sys
 import threading
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -439,3 +440,14 @@ def test_a_training_starts_from_a_pair_of_the_same_shape_and_is_resumed_without_
     assert not different(state_at(path, 1), end)
     assert start(tmp_path / "other", drawn_folder, f"--start-from={Run(finished).pair}", "--filters=8") == 2
     assert "has filters 4 and this training 8; add --filters 4" in capsys.readouterr().err
+
+
+def test_a_training_starts_from_a_pair_that_is_older_than_the_setting_of_its_norms(tmp_path):
+    settings = config.preset("paper", image_size=32, load_size=32, filters=2, blocks=1, discriminator_filters=2, pool_size=0,
+                             start_from=str(tmp_path / "pair"))
+    model = train.build(settings)
+    networks = {name: value for name, value in settings.generator_arguments.items() if name != "norm"}
+    pair.save_pair(tmp_path / "pair", {"bloom": model.bloom, "frost": model.frost}, {"networks": networks})
+    train.start_from(model, settings)
+    with pytest.raises(config.ConfigError, match="has norm everywhere and this training blocks; add --norm everywhere"):
+        train.start_from(model, replace(settings, norm="blocks"))

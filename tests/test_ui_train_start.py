@@ -155,6 +155,15 @@ def test_a_pair_of_another_shape_is_refused_before_anything_starts(root, tmp_pat
     assert (faults == {}) if sentence is None else settings is None and sentence in faults["start_from"]
 
 
+def test_a_pair_that_is_older_than_the_setting_of_its_norms_fits_the_preset_it_came_from(root, tmp_path):
+    info = json.loads((LITE / "pair.json").read_text()) | {"networks": config.preset("paper").generator_arguments}
+    del info["networks"]["norm"]
+    (tmp_path / "one").mkdir()
+    (tmp_path / "one" / "pair.json").write_text(json.dumps(info))
+    given = values_of(root, preset="paper", start_from="one")
+    assert train_form.read(given, root, {"one": tmp_path / "one"})[1] == {}
+
+
 def test_a_name_in_use_is_refused_with_one_that_is_free(root):
     (root / "lite-1").mkdir()
     (root / "mine").write_text("")

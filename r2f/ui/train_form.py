@@ -14,7 +14,7 @@ from pathlib import Path
 
 from r2f import config, runner, source
 from r2f.config import Config, ConfigError
-from r2f.pair import BadPair, read_pair_json
+from r2f.pair import BadPair, checked_arguments, read_pair_json
 from r2f.source import BadSource, Folder
 from r2f.ui.words import both, two
 
@@ -80,7 +80,7 @@ def read(values: Mapping, root: Path,
 def fault_of_shape(settings: Config, pair: str) -> str:
     """Why a training can't begin with that pair, and which preset could; a folder that is no pair, the trainer will name."""
     try:
-        networks = read_pair_json(settings.start_from)["networks"]
+        networks = checked_arguments(read_pair_json(settings.start_from))
     except BadPair:
         return ""
 
