@@ -1,4 +1,5 @@
-"""Differentiable augmentation of everything the discriminators see, so that a thousand pictures last for a long training.
+"""Differentiable augmentation of everything the discriminators see, so that a thousand pictures last for a long training;
+and the moves between the halves of the cycle.
 
 Zhao et al. 2020, arXiv:2006.10738. Colour is kept mild here: colour is what the two domains differ in.
 """
@@ -43,9 +44,7 @@ def colour(x, brightness, saturation, contrast):
 
 
 def translation(x, down, right):
-    """Pictures (N, H, W, 3) moved by whole pixels, grey (0) moving in; two draws (N, 1, 1, 1) in [0, 1).
-
-    """
+    """Pictures (N, H, W, 3) moved by whole pixels, grey (0) moving in; two draws (N, 1, 1, 1) in [0, 1)."""
     def places(side, draw):
         most = int(side * SHIFT)
         return positions(side) - (ops.floor(draw * (2 * most + 1)) - most)

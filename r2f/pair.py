@@ -199,10 +199,12 @@ def weight_shapes(arguments: dict) -> dict[str, tuple[int, ...]]:
         shapes.update({f"{place:02d}.{kind}.{name}": shape for name, shape in weights.items()})
         place += 1
 
-    def conv(side, before, width, norm=True, separable=False):
+    def conv(side, before, width, norm=True, separable=False, transposed=False):
         bias = {} if norm else {"bias": (width,)}
         if separable:
             layer("SeparableConv2D", depthwise_kernel=(side, side, before, 1), pointwise_kernel=(1, 1, before, width))
+        elif transposed:
+            layer("Conv2DTranspose", kernel=(side, side, width, before), **bias)
         else:
             layer("Conv2D", kernel=(side, side, before, width), **bias)
         if norm:
@@ -217,13 +219,7 @@ def weight_shapes(arguments: dict) -> dict[str, tuple[int, ...]]:
         conv(3, 4 * filters, 4 * filters, separable=arguments["separable"])
         width += 4 * filters if arguments["residual"] == "concat" else 0
     for after in (2 * filters, filters):
-        if arguments["upsampling"] == "resize":
-            conv(3, width, after, norm=outer)
-        elif outer:
-            layer("Conv2DTranspose", kernel=(3, 3, after, width))
-            layer("InstanceNorm", gamma=(after,), beta=(after,))
-        else:
-            layer("Conv2DTranspose", kernel=(3, 3, after, width), bias=(after,))
+        conv(3, width, after, norm=outer, transposed=arguments["upsampling"] == "transposed")
         width = after
     conv(7, width, 3, norm=arguments["norm_before_tanh"])
     return shapes
