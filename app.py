@@ -15,6 +15,11 @@ if sys.platform == "win32":
     sys.exit("On Windows, rime2flower runs in WSL2, which training on a GPU needs there, too: install it with "
              "wsl --install, and start the page in it.")
 
+from r2f.allocator import keep_memory  # noqa: E402
+
+if __name__ == "__main__":
+    keep_memory()
+
 from r2f.bloom import CHECKPOINTS, DEFAULT_PAIR  # noqa: E402
 
 RUNS = CHECKPOINTS.parent / "runs"

@@ -110,17 +110,26 @@ def bloom_tab(painters: Painters, results: Results, examples: Path) -> gr.Dropdo
                 gr.update(visible=True), 100, hidden()]
 
     wall = [flower, again, to_flower, to_again, note, kept, closer, amount, difference]
+    at_once, later = [flower, again, note, kept], [to_flower, to_again, note, closer, amount, difference]
 
     @politely
     def hang(data, direction, size, brush, pair):
-        return show(results.add(painting.paint(painters, data, direction, size, brush, pair)))
+        result = results.add(painting.paint(painters, data, direction, size, brush, pair))
+        return [*result.shown[1:], "", result.key]
 
+    @politely
+    def look_closer(key):
+        shown = dict(zip(wall, show(results.get(key)), strict=True))
+        return [shown[each] for each in later]
+
+    # The pictures come first; the curtains and the figures, which cost another moment, follow.
     # Gradio's preprocessing would open the file before read_picture does: no limits, no polite sentence.
     # `then` is not enough to release the page: Gradio 6.31 runs it after a success only.
-    at_work = button.click(hang, [photo, direction, size, brush, pair], wall, preprocess=False, js=HOLD, show_progress_on=flower,
-                           api_visibility="private", **AT_THE_EASEL)
-    at_work.success(None, js=RELEASE)
-    at_work.failure(None, js=RELEASE)
+    at_work = button.click(hang, [photo, direction, size, brush, pair], at_once, preprocess=False, js=HOLD,
+                           show_progress="minimal", show_progress_on=flower, api_visibility="private", **AT_THE_EASEL)
+    looked = at_work.success(look_closer, kept, later, **FAST)
+    for end in (at_work.failure, looked.success, looked.failure):
+        end(None, js=RELEASE)
 
     def clear():  # a painting belongs to one photo
         return [None, None, None, None, "", gr.skip(), hidden(), gr.skip(), hidden()]

@@ -12,6 +12,7 @@ import time
 from collections import OrderedDict
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -59,8 +60,20 @@ class Result:
     shown: tuple[str, str, str]  # photo, painting, way back, at most SHOWN_SIDE large and of one size
     painting: str  # as painted, of any size
     again: str
-    figures: WayBackFigures
-    away: float  # how far the painting is from the photo, CIEDE2000
+
+    # Counted when first asked for: pictures are seen before they are measured. Each raises Wilted once the files are gone.
+    @cached_property
+    def figures(self) -> WayBackFigures:
+        """Of the way back."""
+        return way_back_figures(self.measured(0), self.measured(2))
+
+    @cached_property
+    def away(self) -> float:
+        """How far the painting is from the photo, CIEDE2000."""
+        return mean_colour_difference(self.measured(0), self.measured(1))
+
+    def measured(self, place: int) -> np.ndarray:
+        return images.fit(pixels_of(self.shown[place]), MEASURED_SIDE)
 
 
 class Results:
@@ -95,17 +108,13 @@ def paint(painters: Painters, data: object, direction: str, size: str, brush: st
     kinds = KINDS[direction]
     stem = path.stem[:80]
     small = [images.fit(each, SHOWN_SIDE) for each in (photo, painting, again)]
-    seen, painted, back = (images.fit(each, MEASURED_SIDE) for each in small)
     names = [f"{stem}{end}" for end in ("", f"-{kinds[0]}", f"-{kinds[1]}")]
-    with ThreadPoolExecutor() as threads:  # NumPy and Pillow let go of Python's lock while they count and compress
-        figures = threads.submit(way_back_figures, seen, back)
-        away = threads.submit(mean_colour_difference, seen, painted)
+    with ThreadPoolExecutor() as threads:  # Pillow lets go of Python's lock while it compresses
         shown = tuple(threads.map(save_png, small, names))
     large = [shown[place] if small[place].shape == each.shape else save_png(each, f"{stem}-{kinds[place - 1]}")
              for place, each in ((1, painting), (2, again))]
     name = pair or painters.first_name
-    return Result(secrets.token_hex(16), path, direction, size, brush, name, whole, shown, *large, figures.result(),
-                  away.result())
+    return Result(secrets.token_hex(16), path, direction, size, brush, name, whole, shown, *large)
 
 
 def as_browsers_show(data: object) -> str | None:

@@ -226,7 +226,7 @@ def test_results_survive_a_reload_and_a_link_opens_them_elsewhere(open_page, ser
     page = open_page()
     bloom(page, photo)
     before = {name: page.locator(f"#{name} img").get_attribute("src") for name in PICTURES}
-    said = page.locator("#note").inner_text()
+    said = page.locator("#note strong").inner_text()  # once it is there
     page.get_by_role("button", name="Take it home").click()
     page.locator("#get-link").click()
     expect(page.get_by_text("The link is copied")).to_be_visible()
@@ -235,7 +235,7 @@ def test_results_survive_a_reload_and_a_link_opens_them_elsewhere(open_page, ser
     expect_paintings(page)
     assert {name: page.locator(f"#{name} img").get_attribute("src") for name in PICTURES} == before
     expect(page.locator("#photo img")).to_be_visible()
-    assert page.locator("#note").inner_text() == said
+    assert page.locator("#note strong").inner_text() == said
     take_home(page, "#get-triptych")
     screenshot(page, "reloaded")
     other = open_page(link)
@@ -303,7 +303,7 @@ def test_the_page_can_be_used_with_the_keyboard_alone(open_page):
     assert focused[-1] == "Example photo 1" and "Bloom" in focused and "About" in focused
     page.keyboard.press("Enter")
     expect_paintings(page)
-    assert page.evaluate("document.activeElement.ariaLabel") == "Example photo 1"
+    page.wait_for_function("document.activeElement.ariaLabel === 'Example photo 1'")
 
 
 def test_another_photo_takes_the_old_painting_down(open_page, photo):
