@@ -10,7 +10,7 @@ import platform
 import sys
 
 # https://sourceware.org/glibc/manual/latest/html_node/Memory-Allocation-Tunables.html; what a glibc does not know, it ignores.
-TUNABLES = {"mmap_threshold": 2**25,  # bytes; larger blocks can't be kept
+TUNABLES = {"mmap_max": 0,  # blocks, of whatever size, that get memory of their own, which can't be kept
             "trim_threshold": 2**32,  # bytes that are kept at most
             "top_pad": 2**28,  # bytes by which memory grows
             "hugetlb": 1,  # large pages, where the kernel has them (glibc 2.35)

@@ -7,7 +7,7 @@ Zhao et al. 2020, arXiv:2006.10738. Colour is kept mild here: colour is what the
 import keras
 from keras import ops
 
-SHIFT = 1 / 8  # at most, part of the side (the paper's)
+TRANSLATION = 1 / 8  # at most, part of the side (the paper's)
 CUTOUT = 1 / 4  # side of the grey square, part of the side (the paper has 1/2, for whole-picture discriminators)
 BRIGHTNESS = 0.1  # added at most, of a range of 2
 SATURATION = 0.2  # a factor of 1 plus or minus this
@@ -46,7 +46,7 @@ def colour(x, brightness, saturation, contrast):
 def translation(x, down, right):
     """Pictures (N, H, W, 3) moved by whole pixels, grey (0) moving in; two draws (N, 1, 1, 1) in [0, 1)."""
     def places(side, draw):
-        most = int(side * SHIFT)
+        most = int(side * TRANSLATION)
         return positions(side) - (ops.floor(draw * (2 * most + 1)) - most)
 
     return taken_from(x, places(x.shape[1], down), places(x.shape[2], right))

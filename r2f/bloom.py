@@ -16,6 +16,7 @@ from PIL import Image
 from tqdm import tqdm
 
 from r2f import images
+from r2f.allocator import keep_memory
 from r2f.brush import STRIDE, WORKING_PIXELS, FineBrush, paint_broad
 from r2f.compare import WayBackFigures, difference_map, way_back_figures
 from r2f.film import film
@@ -234,4 +235,5 @@ def percent(text: str) -> float:
 
 
 if __name__ == "__main__":
+    keep_memory()
     sys.exit(main())

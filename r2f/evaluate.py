@@ -19,6 +19,7 @@ import numpy as np
 from tqdm import tqdm
 
 from r2f import metrics
+from r2f.allocator import keep_memory
 from r2f.data import NoPictures, centre_crop
 from r2f.features import NoFeatures, colour_and_gradients, named_features
 from r2f.images import UnreadablePicture, list_pictures, read_picture
@@ -283,4 +284,5 @@ def require(module: str, package: str) -> None:
 
 
 if __name__ == "__main__":
+    keep_memory()
     sys.exit(main())

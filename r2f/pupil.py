@@ -1,0 +1,156 @@
+"""python -m r2f.pupil: a small pair learns from pictures that a large one painted once.
+
+`python -m r2f.train --teacher` asks its teacher anew at every step, which on a processor is most of the work. Here the teacher
+paints every picture once. Then bloom learns what the teacher made of each photo; frost learns the way back from what that bloom
+paints, and what the teacher made of each painting; both by L1 alone (Hinton et al. 2015, arXiv:1503.02531). Teacher and pupil may
+be of different shapes.
+"""
+
+import argparse
+import hashlib
+import logging
+import os
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+
+from r2f.allocator import keep_memory
+
+if __name__ == "__main__":
+    keep_memory()
+for name, value in {"TF_DETERMINISTIC_OPS": "1", "TF_NUM_INTEROP_THREADS": "1", "TF_CPP_MIN_LOG_LEVEL": "3"}.items():
+    os.environ.setdefault(name, value)  # as in a training
+
+import keras  # noqa: E402
+import numpy as np  # noqa: E402
+from tqdm import tqdm  # noqa: E402
+
+from r2f import config, data, pair  # noqa: E402
+from r2f.bloom import Bloomer  # noqa: E402
+from r2f.images import read_picture, write_picture  # noqa: E402
+from r2f.networks import dtype_policy  # noqa: E402
+
+log = logging.getLogger("r2f")
+
+LONGEST = 1.5  # of a picture's short side: what is longer is cut to its middle
+LOG_STEPS = 100
+
+
+class Lessons(keras.utils.PyDataset):
+    """Pairs of pictures as `fit` reads them: item i is the batch of step i, crops of both at the same place."""
+
+    def __init__(self, pairs: list[tuple[np.ndarray, np.ndarray]], settings: config.Config):
+        super().__init__()
+        self.stacked, self.settings = [np.concatenate(each, axis=-1) for each in pairs], settings
+
+    def __len__(self):
+        return self.settings.steps
+
+    def __getitem__(self, step):
+        both = data.domain_batch(self.stacked, data.RIME, self.settings, step)
+        return both[..., :3], both[..., 3:]
+
+
+def learn(network: keras.Model, pairs: list[tuple[np.ndarray, np.ndarray]], settings: config.Config) -> float:
+    """Teach a generator to make the second picture of each pair, uint8 (H, W, 3), of the first; gives the last loss, of a range
+    of 2. The learning rate falls linearly to 0. Ctrl-C ends it early, and keeps what was learned."""
+    schedule = keras.optimizers.schedules.PolynomialDecay(settings.learning_rate, settings.steps, 0.0)
+    network.compile(keras.optimizers.Adam(schedule), loss="mean_absolute_error",
+                    jit_compile=keras.backend.backend() == "jax")
+    losses = Losses(settings.steps)
+    try:
+        network.fit(Lessons(pairs, settings), shuffle=False, verbose=0, callbacks=[losses])
+    except KeyboardInterrupt:
+        log.info("%s: stopped; what it learned until now is kept", network.name)
+    return losses.last
+
+
+class Losses(keras.callbacks.Callback):
+    """Says how far it is, every LOG_STEPS steps: the mean loss of these."""
+
+    def __init__(self, steps: int):
+        super().__init__()
+        self.steps, self.last, self.sum = steps, float("nan"), 0.0
+
+    def on_train_batch_end(self, index, logs=None):  # Keras hands over the mean since the beginning
+        done = index + 1
+        if done % LOG_STEPS == 0 or done == self.steps:
+            total, count = float(logs["loss"]) * done, (done - 1) % LOG_STEPS + 1
+            self.last, self.sum = (total - self.sum) / count, total
+            log.info("%s: step %d of %d, L1 %.4f", self.model.name, done, self.steps, self.last)
+
+
+def middle(picture: np.ndarray) -> np.ndarray:
+    """A picture (H, W, 3) without what is beyond LONGEST times its short side."""
+    most = int(LONGEST * min(picture.shape[:2]))
+    top, left = (max(0, side - most) // 2 for side in picture.shape[:2])
+    return picture[top:top + most, left:left + most]
+
+
+def painted(bloomer: Bloomer, name: str, pictures: list[np.ndarray], folder: Path | None = None) -> list[np.ndarray]:
+    """What a pair's generator makes of each picture. Those that lie in `folder` are read, the others are put there."""
+    made, network = [], bloomer.info["files"][f"{name}.safetensors"]["sha256"] if folder else ""
+    for picture in tqdm(pictures, desc=f"painting ({name})", unit="picture", disable=None):
+        if folder:
+            key = hashlib.sha256(f"{network} {picture.shape}".encode() + np.ascontiguousarray(picture).data).hexdigest()
+            path = folder / f"{key[:32]}.png"
+            if not path.exists():
+                write_picture(bloomer.paint(name, picture), path)
+            made.append(read_picture(path))
+        else:
+            made.append(bloomer.paint(name, picture))
+    return made
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """`python -m r2f.pupil`: 0 when the pair is written, 2 where something can't be used."""
+    parser = argparse.ArgumentParser(prog="python -m r2f.pupil", description=__doc__.partition("\n")[0])
+    parser.add_argument("pupil", type=Path, help="folder of the pair that learns; it stays as it is")
+    parser.add_argument("--teacher", type=Path, required=True, help="folder of the pair to learn from")
+    parser.add_argument("--rime", type=Path, required=True, metavar="DIR", help="folder of rime photos")
+    parser.add_argument("--flowers", type=Path, required=True, metavar="DIR", help="folder of flower paintings")
+    parser.add_argument("-o", "--output", type=Path, required=True, metavar="OUT", help="folder of the pair that is written")
+    parser.add_argument("--paintings", type=Path, metavar="DIR",
+                        help="folder that keeps what the teacher paints, for another time")
+    parser.add_argument("--side", type=int, default=256, metavar="PIXELS", help="side of the crops, short side of the pictures "
+                        "(default 256)")
+    parser.add_argument("--bloom-steps", type=int, default=6000, metavar="N", help="steps that bloom learns (default 6000)")
+    parser.add_argument("--frost-steps", type=int, default=2000, metavar="N", help="steps that frost learns (default 2000)")
+    for option in ("batch_size", "learning_rate", "prefixes", "colourful", "seed"):  # as in a training
+        each = config.Config.__dataclass_fields__[option]
+        default = {"batch_size": 2, "learning_rate": 5e-4}.get(option, each.default)
+        parser.add_argument("--" + option.replace("_", "-"), type=type(each.default), default=default,
+                            help=each.metadata["text"] + (f" (default {default})" if default else ""))
+    options = parser.parse_args(arguments)
+    logging.basicConfig(level=logging.INFO, format="%(message)s")
+    try:
+        crops = config.preset("lite", image_size=options.side, load_size=options.side, zoom=False, batch_size=options.batch_size,
+                              learning_rate=options.learning_rate, prefixes=options.prefixes, colourful=options.colourful,
+                              seed=options.seed, steps=options.bloom_steps)
+        frost_crops = replace(crops, steps=options.frost_steps)
+        networks, info = pair.load_pair(options.pupil, dtype_policy("auto"))
+        teacher = Bloomer.load(options.teacher)
+        photos = [middle(each) for each in data.load_folder(options.rime, "rime photos", options.side)]
+        flowers = data.load_folder(options.flowers, "flower paintings", options.side, data.prefixes(crops))
+        flowers = [middle(each) for each in data.most_colourful(flowers, options.colourful)]
+    except (config.ConfigError, data.NoPictures, pair.BadPair) as error:
+        print(error, file=sys.stderr)
+        return 2
+    if options.paintings:
+        options.paintings.mkdir(parents=True, exist_ok=True)
+    blooms = painted(teacher, "bloom", photos, options.paintings)
+    rime = painted(teacher, "frost", flowers, options.paintings)
+    learned = {"bloom": learn(networks["bloom"], list(zip(photos, blooms, strict=True)), crops)}
+    own = painted(Bloomer(networks, info), "bloom", photos)
+    learned["frost"] = learn(networks["frost"], [*zip(own, photos, strict=True), *zip(flowers, rime, strict=True)], frost_crops)
+    pair.save_pair(options.output, networks, {
+        "networks": info["networks"], "image_size": options.side, "preset": info.get("preset", ""), "step": options.bloom_steps,
+        "seed": options.seed, "pictures": {"rime": len(photos), "flowers": len(flowers)}, "changed": crops.changed,
+        "date": time.strftime("%Y-%m-%d")})
+    print(f"{options.output}: L1 of {', '.join(f'{name} {loss:.4f}' for name, loss in learned.items())}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,113 @@
+"""A small pair learns what a large one painted once: bloom from its paintings, frost from its own bloom's and from its rime."""
+
+from dataclasses import replace
+
+import keras
+import numpy as np
+import pytest
+from tiny import TINY
+
+from r2f import config, drawn, pair, pupil
+from r2f.bloom import Bloomer
+from r2f.compare import mean_colour_difference
+from r2f.networks import generator
+
+
+def made(folder, seed, **changes):
+    """A pair that was never trained."""
+    keras.utils.set_random_seed(seed)
+    arguments = config.preset("r2f", **TINY | changes).generator_arguments
+    pair.save_pair(folder, {name: generator(**arguments, name=name) for name in ("bloom", "frost")}, {"networks": arguments})
+    return folder
+
+
+@pytest.fixture(scope="module")
+def pairs(tmp_path_factory):
+    """A pupil and a teacher of another shape."""
+    folder = tmp_path_factory.mktemp("pairs")
+    return made(folder / "pupil", 1), made(folder / "teacher", 2, filters=8)
+
+
+def options(pairs, drawn_folder, out):
+    return [str(pairs[0]), f"--teacher={pairs[1]}", f"--rime={drawn_folder / 'trainB'}", f"--flowers={drawn_folder / 'trainA'}",
+            f"--output={out}", "--side=32", "--batch-size=1", "--bloom-steps=60", "--frost-steps=20", "--learning-rate=0.003"]
+
+
+def test_a_pupil_comes_nearer_to_its_teacher_and_the_same_command_gives_the_same_pair(pairs, drawn_folder, tmp_path, monkeypatch):
+    out, again, kept = tmp_path / "out", tmp_path / "again", tmp_path / "kept"
+    assert pupil.main([*options(pairs, drawn_folder, out), f"--paintings={kept}"]) == 0
+    info = pair.read_pair_json(out)
+    assert info["step"] == 60 and info["pictures"] == {"rime": 6, "flowers": 5} and info["networks"]["filters"] == TINY["filters"]
+    before, teacher, after = (Bloomer.load(each) for each in (*pairs, out))
+    for name, picture in (("bloom", drawn.rime(0, (32, 48))), ("frost", drawn.flower(0, (32, 48)))):
+        far, near = (mean_colour_difference(each.paint(name, picture), teacher.paint(name, picture)) for each in (before, after))
+        print(f"{name}: {far:.1f} from its teacher, then {near:.1f}")
+        assert near < far
+    files = list(kept.iterdir())
+    assert len(files) == 6 + 5
+    monkeypatch.setattr(Bloomer, "load", lambda folder: teacher)
+    asked = []
+    paint = Bloomer.paint
+    monkeypatch.setattr(Bloomer, "paint", lambda self, *given: asked.append(self is teacher) or paint(self, *given))
+    assert pupil.main([*options(pairs, drawn_folder, again), f"--paintings={kept}"]) == 0
+    assert not any(asked) and len(asked) == 6  # only its own bloom painted
+    assert pair.read_pair_json(again)["files"] == info["files"]
+
+
+def test_bloom_learns_what_it_is_shown(pairs):
+    """One picture, its negative: the loss falls to a small part."""
+    network = pair.load_pair(pairs[0])[0]["bloom"]
+    photo = drawn.rime(1, 32)
+    settings = config.preset("lite", image_size=32, load_size=32, zoom=False, batch_size=1, learning_rate=3e-3)
+    first = pupil.learn(network, [(photo, 255 - photo)], replace(settings, steps=1))
+    last = pupil.learn(network, [(photo, 255 - photo)], replace(settings, steps=150))
+    print(f"L1 {first:.3f}, then {last:.3f}")
+    assert last < first / 2
+
+
+def test_crops_of_both_are_of_the_same_place():
+    picture = np.random.default_rng(2).integers(0, 256, (40, 60, 3), dtype=np.uint8)
+    settings = config.preset("lite", image_size=32, load_size=40, zoom=False, batch_size=3, steps=4)
+    lessons = pupil.Lessons([(picture, 255 - picture)] * 2, settings)
+    assert len(lessons) == 4
+    for step in range(4):
+        x, y = lessons[step]
+        assert x.shape == y.shape == (3, 32, 32, 3) and np.allclose(x, -y, atol=1e-6)
+
+
+@pytest.mark.parametrize("shape, size", [((40, 60), (40, 60)), ((40, 100), (40, 60)), ((90, 40), (60, 40))])
+def test_what_is_long_is_cut_to_its_middle(shape, size):
+    down, along = np.mgrid[:shape[0], :shape[1]]
+    cut = pupil.middle(np.stack([down, along, along], axis=-1))
+    assert cut.shape == (*size, 3)
+    for axis in (0, 1):
+        assert cut[..., axis].min() + cut[..., axis].max() == shape[axis] - 1
+
+
+def test_stopped_it_keeps_what_it_learned(pairs, monkeypatch, caplog):
+    network = pair.load_pair(pairs[0])[0]["bloom"]
+    before = network.get_weights()
+    photo = np.zeros((32, 32, 3), np.uint8)
+    said = pupil.Losses.on_train_batch_end
+
+    def interrupted(self, index, logs=None):
+        said(self, index, logs)
+        if index == 5:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(pupil.Losses, "on_train_batch_end", interrupted)
+    settings = config.preset("lite", image_size=32, load_size=32, zoom=False, batch_size=1, steps=9)
+    with caplog.at_level("INFO", "r2f"):
+        pupil.learn(network, [(photo, 255 - photo)], settings)
+    assert "stopped" in caplog.text
+    assert any(not np.array_equal(*each) for each in zip(before, network.get_weights(), strict=True))
+
+
+def test_what_is_not_there_is_named(pairs, drawn_folder, tmp_path, capsys):
+    given = options(pairs, drawn_folder, tmp_path / "out")
+    for wrong, word in ((f"--teacher={tmp_path / 'nowhere'}", "nowhere"), (f"--rime={tmp_path / 'nothing'}", "nothing"),
+                        ("--side=30", "image_size")):
+        assert pupil.main([*given, wrong]) == 2
+        said = capsys.readouterr().err
+        assert word in said and said.count("\n") == 1
+    assert not (tmp_path / "out").exists()
