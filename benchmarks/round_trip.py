@@ -16,6 +16,7 @@ import numpy as np
 from PIL import Image
 
 from r2f import drawn
+from r2f.allocator import keep_memory
 from r2f.bloom import BRUSHES, DEFAULT_PAIR, Bloomer
 from r2f.images import encode_png
 
@@ -54,4 +55,5 @@ def main():
 
 
 if __name__ == "__main__":
+    keep_memory()  # as the page does
     main()
