@@ -1,8 +1,8 @@
-"""How the C library hands out memory to a training on processors.
+"""How the C library hands out memory to what trains or paints on processors.
 
-A step allocates and frees the same few hundred megabytes. glibc gives large blocks back to the system at once and takes them
-anew, page by page; the kernel then spends a large part of a step on emptying pages. Kept, and in large pages, they cost nothing
-after the first step. Knows nothing about Keras.
+A step, or a picture, allocates and frees the same few hundred megabytes. glibc gives large blocks back to the system at once and
+takes them anew, page by page; the kernel then spends a large part of the time on emptying pages. Kept, and in large pages, they
+cost nothing after the first time. Knows nothing about Keras.
 """
 
 import os

@@ -11,7 +11,6 @@ import hashlib
 import logging
 import os
 import sys
-import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -30,6 +29,7 @@ from r2f import config, data, pair  # noqa: E402
 from r2f.bloom import Bloomer  # noqa: E402
 from r2f.images import read_picture, write_picture  # noqa: E402
 from r2f.networks import dtype_policy  # noqa: E402
+from r2f.output import pair_info  # noqa: E402
 
 log = logging.getLogger("r2f")
 
@@ -144,10 +144,9 @@ def main(arguments: list[str] | None = None) -> int:
     learned = {"bloom": learn(networks["bloom"], list(zip(photos, blooms, strict=True)), crops)}
     own = painted(Bloomer(networks, info), "bloom", photos)
     learned["frost"] = learn(networks["frost"], [*zip(own, photos, strict=True), *zip(flowers, rime, strict=True)], frost_crops)
-    pair.save_pair(options.output, networks, {
-        "networks": info["networks"], "image_size": options.side, "preset": info.get("preset", ""), "step": options.bloom_steps,
-        "seed": options.seed, "pictures": {"rime": len(photos), "flowers": len(flowers)}, "changed": crops.changed,
-        "date": time.strftime("%Y-%m-%d")})
+    learned_from = data.Pictures(photos, flowers, [], [])
+    pair.save_pair(options.output, networks, pair_info(crops, options.bloom_steps, learned_from)
+                   | {"networks": info["networks"], "preset": info.get("preset", "")})
     print(f"{options.output}: L1 of {', '.join(f'{name} {loss:.4f}' for name, loss in learned.items())}")
     return 0
 

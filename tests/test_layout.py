@@ -45,7 +45,7 @@ MAY_IMPORT = {
     "compare": {"images"},
     "bloom": {"images", "networks", "pair", "brush", "compare", "film", "allocator"},
     "film": {"images"},
-    "pupil": {"config", "data", "images", "networks", "pair", "bloom", "allocator"},
+    "pupil": {"config", "data", "images", "networks", "pair", "bloom", "allocator", "output"},
     "keeper": {"run"},
     "runner": {"config", "keeper", "run", "device"},
     "device": {"networks", "preflight", "run", "runner", "usage"},
