@@ -9,7 +9,7 @@ from keras import layers, ops
 from objective_backend import gradients
 
 from r2f import config, networks
-from r2f.networks import InstanceNorm, ReflectPad, ResizeConv2D, SpectralConv2D, discriminator, generator
+from r2f.networks import InstanceNorm, NarrowConv2D, ReflectPad, ResizeConv2D, SpectralConv2D, discriminator, generator
 
 SMALL = dict(filters=4, blocks=2)
 SEPARABLE = dict(**SMALL, separable=True, upsampling="transposed")
@@ -91,6 +91,21 @@ def test_resize_and_convolution_in_one_are_the_two_one_after_the_other(border, a
     assert np.abs(run(one, x) - expected).max() < 1e-5 * np.abs(expected).max()
     same = ResizeConv2D.from_config(one.get_config())
     assert (same.border, same.filters, same.use_bias) == (border, 6, bias)
+
+
+@pytest.mark.parametrize("dtype, error", [("float32", 1e-5), ("mixed_bfloat16", 0)])
+@pytest.mark.parametrize("bias", [False, True])
+def test_a_convolution_to_few_channels_is_a_convolution(dtype, error, bias):
+    x = np.random.default_rng(0).normal(size=(2, 15, 12, 5)).astype("float32")
+    one, convolution = (kind(3, 7, use_bias=bias, dtype=dtype) for kind in (NarrowConv2D, layers.Conv2D))
+    one.build(x.shape)
+    convolution.build(x.shape)
+    weights = [np.random.default_rng(1).normal(size=weight.shape) for weight in convolution.get_weights()]
+    one.set_weights(weights)
+    convolution.set_weights(weights)
+    expected = run(convolution, x)
+    assert run(one, x).shape == expected.shape == (2, 9, 6, 3)
+    assert np.abs(run(one, x) - expected).max() <= error * np.abs(expected).max()
 
 
 def test_a_concatenating_block_widens_by_four_times_the_filters():
