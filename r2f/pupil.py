@@ -3,7 +3,7 @@
 `python -m r2f.train --teacher` asks its teacher anew at every step, which on a processor is most of the work. Here the teacher
 paints every picture once. Then bloom learns what the teacher made of each photo; frost learns the way back from what that bloom
 paints, and what the teacher made of each painting; both by L1 alone (Hinton et al. 2015, arXiv:1503.02531). Teacher and pupil may
-be of different shapes.
+be of different shapes; with `--filters` the pupil is made slimmer first (`r2f.slim`), and so faster.
 """
 
 import argparse
@@ -25,9 +25,9 @@ import keras  # noqa: E402
 import numpy as np  # noqa: E402
 from tqdm import tqdm  # noqa: E402
 
-from r2f import config, data, pair  # noqa: E402
+from r2f import config, data, pair, slim  # noqa: E402
 from r2f.bloom import Bloomer  # noqa: E402
-from r2f.images import read_picture, write_picture  # noqa: E402
+from r2f.images import read_picture, to_float, write_picture  # noqa: E402
 from r2f.networks import dtype_policy  # noqa: E402
 from r2f.output import pair_info  # noqa: E402
 
@@ -35,6 +35,7 @@ log = logging.getLogger("r2f")
 
 LONGEST = 1.5  # of a picture's short side: what is longer is cut to its middle
 LOG_STEPS = 100
+SLIM_PICTURES = 80  # at most, that a slimmer pupil is fitted to
 
 
 class Lessons(keras.utils.PyDataset):
@@ -103,6 +104,12 @@ def painted(bloomer: Bloomer, name: str, pictures: list[np.ndarray], folder: Pat
     return made
 
 
+def slimmer(network: keras.Model, shape: dict, filters: int, pictures: list[np.ndarray]) -> keras.Model:
+    """`slim`, fitted to some of the pictures, uint8 (H, W, 3)."""
+    some = pictures[::-(-len(pictures) // SLIM_PICTURES)]
+    return slim.slim(network, shape, filters, [to_float(each[:each.shape[0] // 4 * 4, :each.shape[1] // 4 * 4]) for each in some])
+
+
 def main(arguments: list[str] | None = None) -> int:
     """`python -m r2f.pupil`: 0 when the pair is written, 2 where something can't be used."""
     parser = argparse.ArgumentParser(prog="python -m r2f.pupil", description=__doc__.partition("\n")[0])
@@ -117,6 +124,7 @@ def main(arguments: list[str] | None = None) -> int:
                         "(default 256)")
     parser.add_argument("--bloom-steps", type=int, default=6000, metavar="N", help="steps that bloom learns (default 6000)")
     parser.add_argument("--frost-steps", type=int, default=2000, metavar="N", help="steps that frost learns (default 2000)")
+    parser.add_argument("--filters", type=int, metavar="N", help="make the pupil slimmer first, to N filters")
     for option in ("batch_size", "learning_rate", "prefixes", "colourful", "seed"):  # as in a training
         each = config.Config.__dataclass_fields__[option]
         default = {"batch_size": 2, "learning_rate": 5e-4}.get(option, each.default)
@@ -130,10 +138,15 @@ def main(arguments: list[str] | None = None) -> int:
                               seed=options.seed, steps=options.bloom_steps)
         frost_crops = replace(crops, steps=options.frost_steps)
         networks, info = pair.load_pair(options.pupil, dtype_policy("auto"))
+        if options.filters is not None:
+            slim.check(info["networks"], options.filters)
         teacher = Bloomer.load(options.teacher)
         photos = [middle(each) for each in data.load_folder(options.rime, "rime photos", options.side)]
         flowers = data.load_folder(options.flowers, "flower paintings", options.side, data.prefixes(crops))
         flowers = [middle(each) for each in data.most_colourful(flowers, options.colourful)]
+    except slim.CannotSlim as error:
+        print(f"{options.pupil}: {error}", file=sys.stderr)
+        return 2
     except (config.ConfigError, data.NoPictures, pair.BadPair) as error:
         print(error, file=sys.stderr)
         return 2
@@ -141,6 +154,10 @@ def main(arguments: list[str] | None = None) -> int:
         options.paintings.mkdir(parents=True, exist_ok=True)
     blooms = painted(teacher, "bloom", photos, options.paintings)
     rime = painted(teacher, "frost", flowers, options.paintings)
+    if options.filters is not None:
+        networks = {"bloom": slimmer(networks["bloom"], info["networks"], options.filters, photos),
+                    "frost": slimmer(networks["frost"], info["networks"], options.filters, blooms + flowers)}
+        info["networks"] = info["networks"] | {"filters": options.filters}
     learned = {"bloom": learn(networks["bloom"], list(zip(photos, blooms, strict=True)), crops)}
     own = painted(Bloomer(networks, info), "bloom", photos)
     learned["frost"] = learn(networks["frost"], [*zip(own, photos, strict=True), *zip(flowers, rime, strict=True)], frost_crops)

@@ -54,6 +54,14 @@ def test_a_pupil_comes_nearer_to_its_teacher_and_the_same_command_gives_the_same
     assert pair.read_pair_json(again)["files"] == info["files"]
 
 
+def test_a_pupil_can_be_made_slimmer_first(pairs, drawn_folder, tmp_path, capsys):
+    command = [*options((pairs[1], pairs[0]), drawn_folder, tmp_path / "out"), "--bloom-steps=2", "--frost-steps=2"]
+    assert pupil.main([*command, "--filters=6"]) == 0
+    assert pair.load_pair(tmp_path / "out")[1]["networks"]["filters"] == 6
+    assert pupil.main([*command, "--filters=9"]) == 2
+    assert f"{pairs[1]}: it has 8 filters" in capsys.readouterr().err
+
+
 def test_bloom_learns_what_it_is_shown(pairs):
     """One picture, its negative: the loss falls to a small part."""
     network = pair.load_pair(pairs[0])[0]["bloom"]
