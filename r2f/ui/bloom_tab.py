@@ -12,6 +12,7 @@ from pathlib import Path
 
 import gradio as gr
 import numpy as np
+from PIL import Image, ImageFilter
 
 from r2f.bloom import BRUSHES, SIZES
 from r2f.images import UnreadablePicture, list_pictures, read_picture
@@ -216,7 +217,7 @@ def bloom_tab(painters: Painters, results: Results, examples: Path) -> gr.Dropdo
 class Promise:
     """What hangs behind the frosted panes of an empty page: the first example, in bloom. Painted once, when somebody comes in."""
 
-    SIDE = 320  # pixels; the panes blur it
+    SIDE, BLUR, SENT_SIDE = 320, 7, 80  # pixels: as painted, then as seen through a frosted pane
 
     def __init__(self, painters: Painters, examples: Path):
         self.painters, self.example = painters, next(iter(list_pictures(examples)), None) if examples.is_dir() else None
@@ -233,10 +234,15 @@ class Promise:
                     pictures = [photo, *map(np.asarray, self.painters.bloomer().round_trip(photo))]
                 except (UnreadablePicture, PainterAsleep):
                     return ""
-                rules = "".join(f"#{name} {{ --behind: url({data_url(each)}) }}"
+                rules = "".join(f"#{name} {{ --behind: url({data_url(self.frosted(each))}) }}"
                                 for name, each in zip(("photo", "flower", "again"), pictures, strict=True))
                 self.made = f"<style>{rules}</style>"
         return self.made
+
+    def frosted(self, pixels: np.ndarray) -> np.ndarray:
+        """Blurred here, once: a browser without a graphics card would do it again for every frame."""
+        picture = Image.fromarray(pixels).filter(ImageFilter.GaussianBlur(self.BLUR))
+        return np.asarray(picture.reduce(self.SIDE // self.SENT_SIDE))
 
 
 def picture(name: str, alt_text: str) -> gr.Image:

@@ -158,21 +158,22 @@ html:not([lang^="zh"]) [lang="zh"], html[lang^="zh"] [lang="en"] { display: none
 .frame .empty::before { content: ""; width: 24%; aspect-ratio: 1; opacity: .5; z-index: 1;
   background: var(--emblem) center / contain no-repeat; }
 #again .empty::before { transform: scaleX(-1); }
-.frame .empty::after, #photo button.upload-container::before { content: ""; position: absolute; inset: -24px;
-  background: linear-gradient(var(--veil), var(--veil)), var(--behind, none) center / cover no-repeat; filter: blur(9px);
-  opacity: 0; animation: appear 1.6s .2s ease-out forwards; }
+.frame .empty::after, #photo button.upload-container::before { content: ""; position: absolute; inset: 0;
+  background: linear-gradient(var(--veil), var(--veil)), var(--behind, none) center / cover no-repeat;
+  animation: appear .8s ease-out; }
 .frame .empty::after { --veil: transparent; }
 #photo button.upload-container > * { position: relative; z-index: 1; }
-@keyframes appear { to { opacity: 1; } }
+@keyframes appear { from { opacity: 0; } }
 
-/* while it is being painted */
+/* while it is being painted; what lasts a moment needs no motion, which a browser without a graphics card pays for with the time
+   of the painter beside it */
 .frame > .wrap { background: none; border: 0; padding: 0 0 84px; }
 .frame > .wrap svg, .frame > .wrap .error, .frame > .wrap .clear-status, .frame > .wrap .eta-bar,
 .frame > .wrap .progress-text, #note > .wrap, #many-said > .wrap, #behind > .wrap, #card > .wrap { display: none; }
 .frame > .wrap:has(.error) { pointer-events: none; }
 .frame > .wrap:not(.hide):has(.progress-text)::before { content: ""; width: 88px; height: 88px;
   margin-bottom: .8rem; background: var(--emblem) center / contain no-repeat; filter: drop-shadow(0 0 14px #fff9);
-  animation: turn 6s linear infinite; }
+  animation: turn 6s 2s linear infinite; }
 .frame:has(> .wrap:not(.hide) .progress-text) .empty::before { opacity: 0; }
 #photo[inert] .source-selection, .examples[inert], #triptych:has(#photo[inert]) #bloom { opacity: .5; }
 @keyframes turn { to { transform: rotate(360deg); } }
@@ -182,7 +183,7 @@ html:not([lang^="zh"]) [lang="zh"], html[lang^="zh"] [lang="en"] { display: none
 #again .image-frame img { animation: freeze 1.8s ease-out; }
 #closer:has(#strength:active, #strength:focus-within) ~ *, #triptych:has(~ #closer #strength:focus-within) img { animation: none !important; }
 @keyframes open { from { clip-path: circle(0 at 50% 50%); } to { clip-path: circle(75% at 50% 50%); } }
-@keyframes freeze { from { opacity: 0; filter: blur(14px) brightness(1.4); } }
+@keyframes freeze { from { opacity: 0; filter: brightness(1.6); } }
 @media (prefers-reduced-motion: reduce) { * { animation-duration: 1ms !important; animation-iteration-count: 1 !important;
   transition: none !important; } }
 
