@@ -36,7 +36,7 @@ PASSED_ON = ("PATH", "HOME", "USER", "LOGNAME", "LANG", "LANGUAGE", "TZ", "TMPDI
              "PYTHONPATH", "PYTHONHASHSEED", "VIRTUAL_ENV")
 PASSED_ON_PREFIXES = ("LC_", "CUDA_", "NVIDIA_", "XLA_", "TF_", "KERAS_", "JAX_", "OMP_")
 SECRET = re.compile("TOKEN|KEY|SECRET|PASSW|CREDENTIAL|AUTH|COOKIE")  # never, whatever the prefix
-NAME = re.compile(r"[0-9A-Za-z][0-9A-Za-z._-]{0,63}")
+NAME = re.compile(r"[^\W_](?:[\w. -]{0,62}[\w.-])?")  # letters and digits of any script
 SHEET = re.compile(r"step_(\d{8,})\.png")
 PNG_END = b"IEND\xaeB`\x82"  # the last chunk: a file that was torn by a power cut lacks it
 
@@ -347,8 +347,8 @@ def is_run(path: Path) -> bool:
 def named(root: Path | str, name: str) -> Run:
     """The run of that name under the root, there or not. Raises NoRun for a name that is no plain name."""
     if not NAME.fullmatch(name):
-        raise NoRun(f"{name!r} can't name a run; use up to 64 letters, digits, dots, dashes and underscores, "
-                    "beginning with a letter or a digit.")
+        raise NoRun(f"{name!r} can't name a run; use up to 64 letters, digits, blanks, dots, dashes and underscores, "
+                    "beginning with a letter or a digit and not ending in a blank.")
     return Run(Path(root) / name)
 
 

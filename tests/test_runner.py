@@ -443,7 +443,7 @@ def test_junk_beside_the_runs_is_left_out(root, tmp_path):
     assert [each.run.path.name for each in runner.runs(root)] == ["a"]
     assert runner.runs(root / "nowhere") == [] and runner.runs(root / "file") == []
     for name in ("file", "empty", "pictures", "link", "dangling", ".hidden", "nowhere",
-                 "..", ".", "", "a/..", "../runs/a", str(run.path), "a\n"):
+                 "..", ".", "", "a/..", "../runs/a", str(run.path), "a\n", "a ", " a", "-a", "_a", "a<b", "a\\b", "霜" * 65):
         with pytest.raises(NoRun):
             runner.delete(root, name)
     assert run.status_file.exists() and (root / "pictures" / "config.json").exists()

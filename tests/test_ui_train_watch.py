@@ -9,6 +9,7 @@ import sys
 import time
 from dataclasses import replace
 from pathlib import Path
+from urllib.parse import parse_qs
 
 import gradio as gr
 import pytest
@@ -289,6 +290,19 @@ def test_how_to_get_a_page_that_trains_is_explained():
 
 def function(page, name):
     return next(fn.fn for fn in page.fns.values() if fn.fn and fn.fn.__name__ == name)
+
+
+def test_a_run_may_have_a_name_in_any_script_with_blanks(painters, root):
+    name = "清晨的 霜 2"
+    run = ended(root, name, samples=(10,))
+    listed = train_watch.refresh(root, name)["list"]
+    assert f'data-run="{name}"' in listed and parse_qs(re.search(r'href="\?([^"]*)"', listed)[1]) == {"run": [name]}
+    page, client = client_of(painters)
+    try:
+        assert client.get("/train/sample", params={"run": name, "step": "10"}).content == run.sample(10).read_bytes()
+        assert function(page, "delete_it")(name) == "" and not run.path.exists()
+    finally:
+        page.close()
 
 
 def test_a_training_is_stopped_and_only_what_has_ended_is_deleted(painters, root):

@@ -181,7 +181,7 @@ def is_taken(name: str, root: Path) -> bool:
 
 def free_name(root: Path, stem: str) -> str:
     """The first of stem-1, stem-2 … that no run has; a number at the stem's end is left out first."""
-    stem = re.sub(r"-\d+$", "", stem)[:50] or "run"
+    stem = re.sub(r"-\d+$", "", stem)[:50].rstrip() or "run"
     return next(name for number in range(1, 100_000) if not os.path.lexists(root / (name := f"{stem}-{number}")))
 
 

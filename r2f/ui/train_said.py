@@ -4,6 +4,7 @@ import html
 import math
 import shutil
 from datetime import datetime
+from urllib.parse import quote
 
 from r2f import runner
 from r2f.run import REQUESTS
@@ -37,8 +38,9 @@ def list_of(found: list[Status], chosen: Status | None) -> str:
     for each in found:
         name = html.escape(each.run.path.name)
         current = ' aria-current="true"' if each is chosen else ""
-        rows.append(f'<li><a href="?run={name}" data-run="{name}"{current} class="{each.state}"><b>{name}</b>'
-                    f'<small>{two(*STATES[each.state])}</small><i style="width:{100 * part_done(each):.0f}%"></i></a></li>')
+        rows.append(f'<li><a href="?run={quote(each.run.path.name)}" data-run="{name}"{current} class="{each.state}">'
+                    f'<b>{name}</b><small>{two(*STATES[each.state])}</small>'
+                    f'<i style="width:{100 * part_done(each):.0f}%"></i></a></li>')
     return f"<ul>{''.join(rows)}</ul>" if rows else ""
 
 

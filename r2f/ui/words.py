@@ -185,8 +185,8 @@ SENTENCES = {  # the same for what only ever appears in HTML
     "ts_whole": ("Please give a whole number from {least} to {most}.", "请填 {least} 到 {most} 之间的整数。"),
     "ts_multiple": ("Please give a multiple of 4 from {least} to {most}.", "请填 {least} 到 {most} 之间 4 的倍数。"),
     "ts_minutes": ("Please give {least} to {most} minutes.", "请填 {least} 到 {most} 分钟。"),
-    "ts_name_bad": ("Please use up to 64 letters, digits, dots, dashes and underscores, beginning with a letter or a digit.",
-                    "请用至多 64 个字母、数字、点、短横和下划线，以字母或数字开头。"),
+    "ts_name_bad": ("Please use up to 64 letters, digits, blanks, dots, dashes and underscores, beginning with a letter or a "
+                    "digit.", "请用至多 64 个文字、数字、空格、点、短横和下划线，以文字或数字开头。"),
     "ts_name_taken": ("There is a {name} already; {free} is free.", "已经有 {name}；{free} 可用。"),
     "ts_folder_empty": ("Please name a folder of pictures.", "请给出一个图片文件夹。"),
     "ts_same_folder": ("This is the folder of the rime photos; please name another.", "这是雾凇照片的文件夹；请换一个。"),

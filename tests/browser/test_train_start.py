@@ -98,19 +98,19 @@ def test_zips_are_looked_at_bad_values_refused_and_after_a_reload_a_clean_data_s
     expect(page.locator("#start-sheet img")).to_be_visible(timeout=PATIENCE)
 
     field(page, "Steps").fill("0")
-    field(page, "Name").fill("my first")
+    field(page, "Name").fill("my/first")
     expect(page.locator("#start-fault-steps")).to_contain_text("a whole number from 1", timeout=PATIENCE)
     page.get_by_role("button", name="Begin to learn").click()
     expect(page.locator("#start-said")).to_contain_text("can't be used yet", timeout=PATIENCE)
     expect(page.locator("#start-fault-name")).to_contain_text("up to 64 letters")
-    expect(field(page, "Name")).to_have_value("my first")  # nothing that was entered is lost
+    expect(field(page, "Name")).to_have_value("my/first")  # nothing that was entered is lost
     assert not runner.runs(server.root)
     screenshot(page, "start-report-1440")
 
     page.goto(f"{server.url}?__theme=dark")  # a reload, by night
     enter(page)
     expect(field(page, "Steps")).to_have_value("0", timeout=PATIENCE)
-    expect(field(page, "Name")).to_have_value("my first")
+    expect(field(page, "Name")).to_have_value("my/first")
     expect(report).to_contain_text("Can be learned from", timeout=PATIENCE)
     flowers = field(page, "Folder of flower paintings")
     there = flowers.input_value()
