@@ -20,7 +20,7 @@ from tqdm import tqdm
 
 from r2f import dataset, doctor, drawn, source
 from r2f.config import Config
-from r2f.images import UnreadablePicture, list_pictures, read_picture, short_side_resize, to_float, write_picture
+from r2f.images import UnreadablePicture, list_pictures, read_picture, resize, short_side_resize, to_float, write_picture
 
 log = logging.getLogger("r2f")
 
@@ -146,13 +146,15 @@ def domain_batch(pictures: list[np.ndarray], domain: int, config: Config, step: 
 
 
 def crop(picture: np.ndarray, config: Config, chance: np.random.Generator) -> np.ndarray:
-    """A square of the picture at `image_size`, mirrored half of the time; the aspect is kept."""
+    """A square of the picture at `image_size`, mirrored half of the time; the aspect is kept. Also of several pictures at once,
+    stacked along their channels: the same square of each."""
     height, width = picture.shape[:2]
     side = int(chance.integers(config.image_size, min(height, width) + 1)) if config.zoom else config.image_size
     top, left = chance.integers(height - side + 1), chance.integers(width - side + 1)
     square = picture[top:top + side, left:left + side]
     if side != config.image_size:
-        square = np.asarray(Image.fromarray(square).resize((config.image_size, config.image_size), Image.Resampling.LANCZOS))
+        square = np.concatenate([resize(each, (config.image_size, config.image_size))
+                                 for each in np.split(square, square.shape[2] // 3, axis=2)], axis=2)
     if config.flip and chance.random() < 0.5:
         square = square[:, ::-1]
     return square

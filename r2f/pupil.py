@@ -120,8 +120,11 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("-o", "--output", type=Path, required=True, metavar="OUT", help="folder of the pair that is written")
     parser.add_argument("--paintings", type=Path, metavar="DIR",
                         help="folder that keeps what the teacher paints, for another time")
-    parser.add_argument("--side", type=int, default=256, metavar="PIXELS", help="side of the crops, short side of the pictures "
-                        "(default 256)")
+    parser.add_argument("--side", type=int, default=256, metavar="PIXELS",
+                        help="short side of the pictures, which the teacher paints so large (default 256)")
+    parser.add_argument("--crop", type=int, metavar="PIXELS", help="side of the crops that the pupil learns from (default: that "
+                        "of the pictures); where it is smaller, crops of any size from that on are shrunk to it, so that what "
+                        "the teacher paints at one size only, such as waves in a plain sky, is not learned")
     parser.add_argument("--bloom-steps", type=int, default=6000, metavar="N", help="steps that bloom learns (default 6000)")
     parser.add_argument("--frost-steps", type=int, default=2000, metavar="N", help="steps that frost learns (default 2000)")
     parser.add_argument("--filters", type=int, metavar="N", help="make the pupil slimmer first, to N filters")
@@ -133,9 +136,10 @@ def main(arguments: list[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     try:
-        crops = config.preset("lite", image_size=options.side, load_size=options.side, zoom=False, batch_size=options.batch_size,
-                              learning_rate=options.learning_rate, prefixes=options.prefixes, colourful=options.colourful,
-                              seed=options.seed, steps=options.bloom_steps)
+        side = options.crop or options.side
+        crops = config.preset("lite", image_size=side, load_size=options.side, zoom=side < options.side,
+                              batch_size=options.batch_size, learning_rate=options.learning_rate, prefixes=options.prefixes,
+                              colourful=options.colourful, seed=options.seed, steps=options.bloom_steps)
         frost_crops = replace(crops, steps=options.frost_steps)
         networks, info = pair.load_pair(options.pupil, dtype_policy("auto"))
         if options.filters is not None:

@@ -81,6 +81,9 @@ def test_crops_of_both_are_of_the_same_place():
     for step in range(4):
         x, y = lessons[step]
         assert x.shape == y.shape == (3, 32, 32, 3) and np.allclose(x, -y, atol=1e-6)
+    zoomed = pupil.Lessons([(picture, 255 - picture)] * 2, replace(settings, zoom=True))
+    x, y = zoomed[0]
+    assert x.shape == (3, 32, 32, 3) and np.allclose(x, -y, atol=3 / 255)  # rounded on either side
 
 
 @pytest.mark.parametrize("shape, size", [((40, 60), (40, 60)), ((40, 100), (40, 60)), ((90, 40), (60, 40))])
