@@ -4,6 +4,7 @@
 """
 
 import argparse
+import logging
 import os
 import sys
 import threading
@@ -62,6 +63,7 @@ class Bloomer:
         from r2f.networks import dtype_policy
         from r2f.pair import load_pair
         networks, info = load_pair(folder, dtype_policy(precision))
+        logging.getLogger("tensorflow").setLevel(logging.ERROR)  # or it warns of the third size of picture, as of a mistake
         for network in networks.values():
             # XLA would compile anew for every size of picture; jit is what makes JAX fast at all.
             network.compile(jit_compile=keras.backend.backend() == "jax")

@@ -52,7 +52,7 @@ def test_an_unknown_preset_names_those_there_are():
 
 def test_resuming_refuses_a_structural_difference_and_reports_the_others():
     stored = config.preset("lite")
-    with pytest.raises(ConfigError, match="filters 20, not 48"):
+    with pytest.raises(ConfigError, match="filters 16, not 48"):
         config.resumed(stored, {"filters": 48})
     settings, changes = config.resumed(stored, {"cycle_weight": 8.0})
     assert settings.cycle_weight == 8.0
