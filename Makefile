@@ -9,9 +9,8 @@ install: .venv/installed
 demo: .venv/installed
 	$(BIN)/python app.py --open
 
-# Several files at a time: most of it is the start of programs, one after the other.
 test: .venv/installed-dev
-	$(BIN)/python -m pytest --numprocesses=auto --maxprocesses=4 --dist=loadfile
+	$(BIN)/python -m pytest
 
 test-crash: .venv/installed-dev
 	$(BIN)/python -m pytest -m crash
