@@ -281,6 +281,7 @@ html:not([lang^="zh"]) [lang="zh"], html[lang^="zh"] [lang="en"] { display: none
   font-size: 1.15rem; font-style: italic; padding: 0 1rem 1rem; text-align: center; text-wrap: balance; }
 #many-files .upload-container .wrap { font-size: 0; }  /* Gradio's words; the label says it */
 #many-files .upload-container .or { display: none; }
+#many-files .file-preview-holder { margin-top: 32px; }  /* below its buttons for another file, and for none */
 #many-said p { font-style: italic; text-align: center; margin: 0 0 .5rem; }
 #many-said ul { margin: .7rem 0 0; padding-left: 1.1rem; font-size: .95rem; overflow-wrap: anywhere; }
 .bar { height: 6px; border-radius: 99px; background: var(--line); overflow: hidden; }
