@@ -88,7 +88,8 @@ def train_start(root: Path, pairs: Callable[[], Mapping] = dict) -> Start:
         if not strict:
             empty = [name for name in EMPTY_IS_NO_FAULT_YET if not train_form.text(values, name)]
             found_faults = {name: words for name, words in found_faults.items() if name not in empty}
-        updates = {faults[name]: fault_html(found_faults.get(name, "")) for name in faults}
+        # What is said of zips is `bring`'s, which an answer that comes late must not take back.
+        updates = {faults[name]: fault_html(found_faults.get(name, "")) for name in faults if strict or name != "zips"}
         now = {"own": token_hex(8), "watched": ""} | now
         updates[timer] = gr.update(active=True) if busy else gr.skip()  # an answer that comes late must not stop it
         if values != now.get("basis") or now["watched"]:
@@ -134,12 +135,13 @@ def train_start(root: Path, pairs: Callable[[], Mapping] = dict) -> Start:
         zips = {domain: Path(file["path"]) for domain, file in (("rime", rime), ("flower", flowers))
                 if isinstance(file, dict) and isinstance(file.get("path"), str)}
         if len(zips) < 2:
-            return look(*given) | ({faults["zips"]: fault_html(both("ts_zip_other"))} if zips else {})
+            return look(*given) | {faults["zips"]: fault_html(both("ts_zip_other") if zips else "")}
         try:
             visit = desk.visits.unpack(zips)
         except Crowded as error:
             return look(*given) | {faults["zips"]: fault_html(complaint(error))}
-        return look(given[0] | {"watched": visit.key}, *given[1:]) | {timer: gr.update(active=True)}
+        more = {faults["zips"]: fault_html(""), timer: gr.update(active=True)}
+        return look(given[0] | {"watched": visit.key}, *given[1:]) | more
 
     zips = [shown["zip_rime"], shown["zip_flowers"]]
     gr.on([each.upload for each in zips], bring, [*zips, *given], outputs, preprocess=False, **FAST)
