@@ -83,12 +83,17 @@ def of(config: Config, root: Path | str) -> Speed | None:
     """How fast a training with these settings is here, from what was measured; None where nothing was. At once."""
     measured = [*calibrated(root), *from_runs(root)]
     if same := [each for each in measured if speed_key(each.config) == speed_key(config)]:
-        newest = max(same, key=lambda each: each.measured)
-        return Speed(newest.pairs_per_second, True, newest.measured)
+        return carried_over(max(same, key=lambda each: each.measured), config)
     if not measured:
         return None
-    nearest = min(measured, key=lambda each: likeness(each.config, config))
-    return Speed(nearest.pairs_per_second * work(nearest.config) / work(config), False, nearest.measured)
+    return carried_over(min(measured, key=lambda each: likeness(each.config, config)), config)
+
+
+def carried_over(found: Measured, config: Config) -> Speed:
+    """What a measurement says of other settings; of those that are as fast, the very figure."""
+    if speed_key(found.config) == speed_key(config):
+        return Speed(found.pairs_per_second, True, found.measured)
+    return Speed(found.pairs_per_second * work(found.config) / work(config), False, found.measured)
 
 
 def hours(config: Config, root: Path | str) -> float | None:
@@ -144,7 +149,7 @@ def calibrate(config: Config, root: Path | str, limit_seconds: float = LIMIT_SEC
             speeds[:] = [each for each in speeds if not same_speed(each, found.config)][1 - REMEMBERED:] + [asdict(found)]
 
         device.remember(root, add)
-    return Speed(rate * work(small) / work(config), speed_key(small) == speed_key(config), found.measured)
+    return carried_over(found, config)
 
 
 def calibration_of(config: Config, kind: str) -> Config:
