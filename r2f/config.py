@@ -168,7 +168,7 @@ OURS = dict(norm="blocks", cycle_weight=5.0, identity_weight=0.0, cycle_shift=3,
 PRESETS = {
     # The default: what the evidence in the literature and our own measurements ask for.
     "r2f": OURS,
-    # For two CPU cores and free hosting: 0.8 million parameters a generator, learns and serves on a laptop.
+    # For two CPU cores and free hosting: 0.5 million parameters a generator, learns and serves on a laptop.
     "lite": OURS | dict(filters=16, blocks=6, image_size=128, load_size=224, steps=60_000),
     # Zhu et al. 2017 as published (arXiv:1703.10593, section 7).
     "paper": dict(filters=64, load_size=286, zoom=False, upsampling="transposed", augment="none", cycle_noise=0.0,

@@ -7,7 +7,7 @@ pruning with least squares; He et al. 2017, arXiv:1707.06168). What is lost then
 import keras
 import numpy as np
 
-from r2f.networks import InstanceNorm, generator
+from r2f.networks import InstanceNorm, ReflectPad, generator
 
 PIXELS = 400  # of each picture, drawn at random, that a layer's channels are compared in
 RIDGE = 1e-4  # of the mean variance, so that channels that say the same can't blow the weights up
@@ -68,7 +68,7 @@ def samples(network: keras.Model, convs: list, pictures: list[np.ndarray], rando
     def source(layer):  # the tensor before the border was added
         tensor = layer.input
         before = tensor._keras_history.operation
-        return before.input if type(before).__name__ == "ReflectPad" else tensor
+        return before.input if isinstance(before, ReflectPad) else tensor
 
     looking = keras.Model(network.input, [source(each) for each in convs[1:]])
     found = {place: [] for place in range(1, len(convs))}
