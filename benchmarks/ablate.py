@@ -39,7 +39,7 @@ ENDED = -signal.SIGTERM, 128 + signal.SIGTERM  # exit codes of a training that w
 
 SAME = dict(sample_steps=0, evaluate_steps=0)  # the last step is judged, not the best one: all have as many
 PLAIN = dict(padding="zero", upsampling="transposed", norm="everywhere", augment="none", cycle_weight=10.0, identity_weight=5.0,
-             cycle_noise=0.0, cycle_colour_noise=0.0, cycle_shift=0, averaging=0.0)
+             cycle_noise=0.0, cycle_colour_noise=0.0, cycle_shift=0, averaging=0.0, light_weight=0.0)
 # name: (what is changed, settings). The first half adds one thing to a plain CycleGAN, the second changes one of the preset.
 VARIANTS: dict[str, tuple[str, dict]] = {
     "plain": ("none of the extras", PLAIN),
@@ -56,6 +56,7 @@ VARIANTS: dict[str, tuple[str, dict]] = {
     "identity-none": ("plain, identity 0", PLAIN | dict(identity_weight=0.0)),
     "penalty": ("plain + gradient penalty", PLAIN | dict(gradient_penalty=1.0)),
     "r2f": ("the r2f preset", {}),
+    "r2f-no-light": ("r2f, no light term", dict(light_weight=0.0)),
     "r2f-identity": ("r2f, identity 5", dict(identity_weight=5.0)),
     "r2f-identity-half": ("r2f, identity 2.5", dict(identity_weight=2.5)),
     "r2f-identity-early": ("r2f, identity falling from 5 to 0 at half of the run", dict(identity_weight=5.0, identity_until=0.5)),

@@ -68,6 +68,8 @@ class Config:
     cycle_weight: float = setting(10.0, "weight of the cycle term")
     identity_weight: float = setting(5.0, "weight of the identity term; 0 leaves its two passes out")
     identity_until: float = setting(1.0, "the identity term falls linearly to 0 at this part of the run; 1 for never")
+    light_weight: float = setting(0.0, "weight of the light term: what is lighter than the rest of its picture stays so; 0 "
+                                  "leaves it out", structural=True)
     teacher_weight: float = setting(10.0, "weight of the teacher's terms")
     cycle_noise: float = setting(2.0, "noise between the halves of the cycle, standard deviation in 1/255 of the range")
     cycle_colour_noise: float = setting(0.0, "noise of colour alone between the halves of the cycle, likewise; against fine "
@@ -164,7 +166,7 @@ class Config:
 
 
 # What r2f and lite do otherwise than the paper, and why: docs/ABLATIONS.md.
-OURS = dict(norm="blocks", cycle_weight=5.0, identity_weight=0.0, cycle_shift=3, cycle_colour_noise=4.0)
+OURS = dict(norm="blocks", cycle_weight=5.0, identity_weight=0.0, cycle_shift=3, cycle_colour_noise=4.0, light_weight=2.0)
 PRESETS = {
     # The default: what the evidence in the literature and our own measurements ask for.
     "r2f": OURS,

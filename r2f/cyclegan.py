@@ -12,12 +12,34 @@ from r2f.networks import discriminator, generator
 from r2f.pool import ImagePool
 
 SLOPE_STEP = 0.05  # standard deviation, where a picture's range is 2: above the rounding of bfloat16, small for the eye
+LIGHT_CELL = 4  # pixels to a side, whose lightness is compared
+LIGHT_AGREEMENT = 0.7  # correlation from which on a generator is free to do with the light what it likes
+PLAIN = 1e-3  # variance of lightness, where a picture's range is 2, below which there is hardly any light and dark to keep
 LOSSES = ("adversarial_flower", "adversarial_rime", "cycle_rime", "cycle_flower", "identity_flower", "identity_rime",
           "discriminator_flower", "discriminator_rime")
+LIGHT_LOSSES = ("light_flower", "light_rime")  # where there is a light term: a checkpoint holds what there is
 
 
 def l1(a, b):
     return ops.mean(ops.abs(a - b))
+
+
+def light_lost(before, after):
+    """How much less than asked the lightness of pictures (N, S, S, 3) correlates, cell by cell, with that of what was made of
+    them; the mean of all pictures.
+
+    0 where the correlation is LIGHT_AGREEMENT or more, LIGHT_AGREEMENT + 1 where light and dark are swapped; a plain picture
+    asks for nothing. Brightness and contrast are free. A CycleGAN that swaps light and dark finds its way back as well as one
+    that keeps them, so without this it is chance that decides.
+    """
+    def lightness(x):  # to mean 0 and variance 1, nearly; less where there is hardly any
+        cells = ops.average_pool(ops.mean(ops.cast(x, "float32"), axis=-1, keepdims=True), LIGHT_CELL, LIGHT_CELL)
+        cells -= ops.mean(cells, axis=(1, 2, 3), keepdims=True)
+        return cells * ops.rsqrt(ops.mean(cells ** 2, axis=(1, 2, 3), keepdims=True) + PLAIN)
+
+    a, b = lightness(before), lightness(after)
+    asked = LIGHT_AGREEMENT * ops.sqrt(ops.mean(a ** 2, axis=(1, 2, 3)))
+    return ops.mean(ops.maximum(0.0, asked - ops.mean(a * b, axis=(1, 2, 3))))
 
 
 def judged(network, pictures):
@@ -53,7 +75,7 @@ class CycleGAN(keras.Model):
         self.augment = Augmentation(config.augmentations, config.seed + 3, name="augment")
         self.noise_seed = keras.random.SeedGenerator(config.seed + 4)
         self.step = self.add_weight((), initializer="zeros", dtype="int32", trainable=False, name="step")
-        self.trackers = {name: keras.metrics.Mean(name=name) for name in LOSSES}
+        self.trackers = {name: keras.metrics.Mean(name=name) for name in LOSSES + (LIGHT_LOSSES if config.light_weight else ())}
 
     def build(self, shapes=None):
         """Everything was built by the constructor."""
@@ -116,6 +138,9 @@ class CycleGAN(keras.Model):
             "discriminator_flower": self.discriminator_loss(self.flower_judge, flower, self.flower_pool, fake["flower"]),
             "discriminator_rime": self.discriminator_loss(self.rime_judge, rime, self.rime_pool, fake["rime"]),
         }
+        if weight.light_weight:  # light and dark stay where they are
+            loss["light_flower"] = weight.light_weight * light_lost(rime, fake["flower"])
+            loss["light_rime"] = weight.light_weight * light_lost(flower, fake["rime"])
         if weight.identity_weight:  # |G(y) - y| + |F(x) - x|
             identity_weight = weight.identity_weight * self.left_of(weight.identity_until)
             loss["identity_flower"] = identity_weight * l1(fake["same_flower"], flower)

@@ -36,7 +36,7 @@ class Distilled(CycleGAN):
     PROGRESS = {"flower": ("teacher_flower",), "rime": ("teacher_rime",), "cycle": ("cycle_rime", "cycle_flower")}
 
     def __init__(self, config: Config, teacher: dict, dtype=None):
-        super().__init__(replace(config, identity_weight=0.0), dtype)
+        super().__init__(replace(config, identity_weight=0.0, light_weight=0.0), dtype)
         for judge in (self.flower_judge, self.rime_judge):
             judge.trainable = False
         # In functions, so that Keras takes the teacher for no part of the pupil: it is in no checkpoint.

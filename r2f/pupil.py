@@ -3,7 +3,8 @@
 `python -m r2f.train --teacher` asks its teacher anew at every step, which on a processor is most of the work. Here the teacher
 paints every picture once. Then bloom learns what the teacher made of each photo; frost learns the way back from what that bloom
 paints, and what the teacher made of each painting; both by L1 alone (Hinton et al. 2015, arXiv:1503.02531). Teacher and pupil may
-be of different shapes; with `--filters` the pupil is made slimmer first (`r2f.slim`), and so faster.
+be of different shapes; with `--filters` the pupil is made slimmer first (`r2f.slim`), and so faster. With `--strokes` there are
+two teachers (`r2f.retouch`).
 """
 
 import argparse
@@ -25,7 +26,7 @@ import keras  # noqa: E402
 import numpy as np  # noqa: E402
 from tqdm import tqdm  # noqa: E402
 
-from r2f import config, data, pair, slim  # noqa: E402
+from r2f import config, data, pair, retouch, slim  # noqa: E402
 from r2f.bloom import Bloomer  # noqa: E402
 from r2f.images import read_picture, to_float, write_picture  # noqa: E402
 from r2f.networks import dtype_policy  # noqa: E402
@@ -82,6 +83,11 @@ class Losses(keras.callbacks.Callback):
             log.info("%s: step %d of %d, L1 %.4f", self.model.name, done, self.steps, self.last)
 
 
+def some(pictures: list[np.ndarray], most: int | None) -> list[np.ndarray]:
+    """At most so many, every n-th; all for None."""
+    return pictures[::-(-len(pictures) // most)] if most else pictures
+
+
 def middle(picture: np.ndarray) -> np.ndarray:
     """A picture (H, W, 3) without what is beyond LONGEST times its short side."""
     most = int(LONGEST * min(picture.shape[:2]))
@@ -106,8 +112,8 @@ def painted(bloomer: Bloomer, name: str, pictures: list[np.ndarray], folder: Pat
 
 def slimmer(network: keras.Model, shape: dict, filters: int, pictures: list[np.ndarray]) -> keras.Model:
     """`slim`, fitted to some of the pictures, uint8 (H, W, 3)."""
-    some = pictures[::-(-len(pictures) // SLIM_PICTURES)]
-    return slim.slim(network, shape, filters, [to_float(each[:each.shape[0] // 4 * 4, :each.shape[1] // 4 * 4]) for each in some])
+    return slim.slim(network, shape, filters, [to_float(each[:each.shape[0] // 4 * 4, :each.shape[1] // 4 * 4])
+                                               for each in some(pictures, SLIM_PICTURES)])
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -128,6 +134,10 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--bloom-steps", type=int, default=6000, metavar="N", help="steps that bloom learns (default 6000)")
     parser.add_argument("--frost-steps", type=int, default=2000, metavar="N", help="steps that frost learns (default 2000)")
     parser.add_argument("--filters", type=int, metavar="N", help="make the pupil slimmer first, to N filters")
+    parser.add_argument("--strokes", type=Path, metavar="PAIR", help="folder of a second pair to learn from: its strokes, that "
+                        f"is what changes within {retouch.STROKES} pixels, go over the first one's colours")
+    parser.add_argument("--turn-strokes", action="store_true", help="the second pair swaps light and dark: turn them back")
+    parser.add_argument("--photos", type=int, metavar="N", help="take about so many of the photos, evenly spaced (default: all)")
     for option in ("batch_size", "learning_rate", "prefixes", "colourful", "seed"):  # as in a training
         each = config.Config.__dataclass_fields__[option]
         default = {"batch_size": 2, "learning_rate": 5e-4}.get(option, each.default)
@@ -145,7 +155,8 @@ def main(arguments: list[str] | None = None) -> int:
         if options.filters is not None:
             slim.check(info["networks"], options.filters)
         teacher = Bloomer.load(options.teacher)
-        photos = [middle(each) for each in data.load_folder(options.rime, "rime photos", options.side)]
+        second = Bloomer.load(options.strokes) if options.strokes else None
+        photos = [middle(each) for each in some(data.load_folder(options.rime, "rime photos", options.side), options.photos)]
         flowers = data.load_folder(options.flowers, "flower paintings", options.side, data.prefixes(crops))
         flowers = [middle(each) for each in data.most_colourful(flowers, options.colourful)]
     except slim.CannotSlim as error:
@@ -157,6 +168,11 @@ def main(arguments: list[str] | None = None) -> int:
     if options.paintings:
         options.paintings.mkdir(parents=True, exist_ok=True)
     blooms = painted(teacher, "bloom", photos, options.paintings)
+    if second:
+        strokes = painted(second, "bloom", photos, options.paintings)
+        strokes = map(retouch.turned, strokes) if options.turn_strokes else strokes
+        blooms = [retouch.stroked(colours, retouch.calmed(photo, each))
+                  for photo, colours, each in zip(photos, blooms, strokes, strict=True)]
     rime = painted(teacher, "frost", flowers, options.paintings)
     if options.filters is not None:
         networks = {"bloom": slimmer(networks["bloom"], info["networks"], options.filters, photos),

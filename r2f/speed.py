@@ -44,7 +44,7 @@ UPDATE = 1000  # multiplications that the optimizer's update of a weight takes a
 ANY_VALUE = {*FOLDERS, "preset", "drawn", "prefixes", "colourful", "add_drawn", "flip", "cycle_weight", "identity_until", "steps",
              "learning_rate", "beta_1", "decay_from", "seed", "log_steps", "sample_steps", "sample_count", "checkpoint_steps",
              "checkpoint_minutes", "milestone_steps", "evaluate_steps", "evaluate_count", "tensorboard"}
-ON_OR_OFF = {"identity_weight", "cycle_noise", "cycle_colour_noise", "gradient_penalty", "averaging"}
+ON_OR_OFF = {"identity_weight", "light_weight", "cycle_noise", "cycle_colour_noise", "gradient_penalty", "averaging"}
 # What a calibration leaves out of a training.
 BARE = {"drawn": False, "prefixes": "", "colourful": 1.0, "add_drawn": 0, "sample_steps": 0, "sample_count": 1,
         "checkpoint_steps": 0, "checkpoint_minutes": 1e6, "milestone_steps": 0, "evaluate_steps": 0, "tensorboard": False,

@@ -26,7 +26,7 @@ NETWORKS = ("bloom", "frost", "flower_judge", "rime_judge")
 PUBLISHED = dict(norm="everywhere", cycle_weight=10.0, identity_weight=5.0, cycle_shift=0, cycle_noise=0.0,
                  cycle_colour_noise=0.0)
 SMALL = dict(PUBLISHED, filters=4, blocks=2, discriminator_filters=8, image_size=32, load_size=32, batch_size=2,
-             augment="none", precision="float32")
+             augment="none", precision="float32", light_weight=2.0)
 STEADY = dict(SMALL, discriminator_norm="both", gradient_penalty=1.0)  # the discriminators with what is optional
 STEP_AWAY = np.random.default_rng(2).normal(size=(2, 32, 32, 3)).astype("float32")  # instead of chance, which backends differ in
 
@@ -80,6 +80,13 @@ def reference_losses(model: CycleGAN, x, y) -> dict:
     def identity(generator, picture):
         return model.config.identity_weight * l1(generator(picture), picture)
 
+    def light(before, after):  # Pearson's correlation, written out over cells of 4 x 4 pixels
+        a, b = (ops.mean(ops.reshape(each, (2, 8, 4, 8, 4, 3)), axis=(2, 4, 5)) for each in (before, after))
+        a, b = (each - ops.mean(each, axis=(1, 2), keepdims=True) for each in (a, b))
+        of_a, of_b = (ops.mean(each ** 2, axis=(1, 2)) for each in (a, b))
+        correlation = ops.mean(a * b, axis=(1, 2)) / ops.sqrt((of_a + 0.001) * (of_b + 0.001))
+        return model.config.light_weight * ops.mean(ops.relu(0.7 * ops.sqrt(of_a / (of_a + 0.001)) - correlation))
+
     def slope(judge, picture):
         if not model.config.gradient_penalty:
             return 0.0
@@ -87,8 +94,8 @@ def reference_losses(model: CycleGAN, x, y) -> dict:
         return model.config.gradient_penalty / 2 * ops.mean(away ** 2)
 
     return {
-        "bloom": lambda: square(flower_judge(bloom(x)), 1) + cycle() + identity(bloom, y),
-        "frost": lambda: square(rime_judge(frost(y)), 1) + cycle() + identity(frost, x),
+        "bloom": lambda: square(flower_judge(bloom(x)), 1) + cycle() + identity(bloom, y) + light(x, bloom(x)),
+        "frost": lambda: square(rime_judge(frost(y)), 1) + cycle() + identity(frost, x) + light(y, frost(y)),
         "flower_judge": lambda: (square(flower_judge(y), 1) + square(flower_judge(fake_flower), 0)) / 2
         + slope(flower_judge, y),
         "rime_judge": lambda: (square(rime_judge(x), 1) + square(rime_judge(fake_rime), 0)) / 2

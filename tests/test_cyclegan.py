@@ -17,7 +17,7 @@ from keras import ops
 from objective_backend import NETWORKS
 
 from r2f import checkpoint, config, train
-from r2f.cyclegan import LOSSES, CycleGAN
+from r2f.cyclegan import LIGHT_AGREEMENT, LIGHT_LOSSES, LOSSES, CycleGAN, light_lost
 
 BACKENDS = ("tensorflow", "jax", "torch")
 EAGER = ("tensorflow", "torch")  # JAX would compile every operation of what only these are asked
@@ -126,13 +126,13 @@ def test_the_comparison_finds_a_gradient_that_is_not_stopped(reports, backend):
     assert min(differences(reports, backend, "unstopped", "reference")) > 1000 * TOLERANCE
 
 
-def test_the_three_backends_agree_on_the_eight_losses(reports, backend):
+def test_the_three_backends_agree_on_the_losses(reports, backend):
     report, other = reports(backend), reports("tensorflow")
     for a, b in zip(report.all("start"), other.all("start"), strict=True):
         np.testing.assert_array_equal(a, b)
     ratio = np.abs(report["losses"] / other["losses"] - 1).max()
     print(f"\n{backend:10} losses differ from TensorFlow's by a part of at most {ratio:.1e}")
-    assert len(report["losses"]) == len(LOSSES) and ratio < TOLERANCE
+    assert len(report["losses"]) == len(LOSSES) + len(LIGHT_LOSSES) and ratio < TOLERANCE
 
 
 def test_the_three_backends_agree_with_spectral_norm_and_gradient_penalty(reports, backend):
@@ -167,6 +167,20 @@ def test_the_averages_follow_one_step_behind_with_a_ramp(reports, backend):
 def test_an_identity_weight_of_0_leaves_its_passes_out(reports, backend):
     """Bloom sees the rime and frost's rime, two of each; with the identity term it also sees the flowers."""
     assert (reports(backend)["passes"], reports(backend)["passes_without_identity"]) == (6, 4)
+
+
+def test_the_light_term_asks_only_that_light_and_dark_are_not_swapped():
+    chance = np.random.default_rng(5)
+    photos = chance.uniform(-1, 1, (3, 8, 8, 3)).repeat(8, axis=1).repeat(8, axis=2).astype("float32")
+    plain = np.full_like(photos, 0.4) + chance.normal(0, 0.004, photos.shape).astype("float32")
+    lost = lambda before, after: float(light_lost(before, after))  # noqa: E731
+    assert lost(photos, photos) == lost(photos, 0.3 * photos - 0.5) == 0  # brightness and contrast are free
+    assert lost(photos, photos[..., ::-1] ** 3) == 0  # and so are colours
+    assert lost(photos, -photos) == pytest.approx(LIGHT_AGREEMENT + 1, abs=0.02)
+    assert lost(photos, chance.uniform(-1, 1, photos.shape).astype("float32")) == pytest.approx(LIGHT_AGREEMENT, abs=0.1)
+    assert lost(plain, -photos) < 0.05 * LIGHT_AGREEMENT + lost(plain, photos)
+    mixed = np.stack([photos[0], -photos[1], photos[2]])
+    assert lost(photos, mixed) == pytest.approx(lost(photos, -photos) / 3, abs=0.02)  # each picture by itself
 
 
 def test_the_way_back_starts_from_a_picture_with_the_noise_of_the_configuration():

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from tiny import TINY
 
-from r2f import config, drawn, pair, pupil
+from r2f import config, drawn, pair, pupil, retouch
 from r2f.bloom import Bloomer
 from r2f.compare import mean_colour_difference
 from r2f.networks import generator
@@ -60,6 +60,22 @@ def test_a_pupil_can_be_made_slimmer_first(pairs, drawn_folder, tmp_path, capsys
     assert pair.load_pair(tmp_path / "out")[1]["networks"]["filters"] == 6
     assert pupil.main([*command, "--filters=9"]) == 2
     assert f"{pairs[1]}: it has 8 filters" in capsys.readouterr().err
+
+
+def test_it_learns_the_strokes_of_a_second_pair_from_some_of_the_photos(pairs, drawn_folder, tmp_path, monkeypatch):
+    shown = []
+    monkeypatch.setattr(pupil, "learn", lambda network, both, settings: shown.append(both) or 0.0)
+    command = options(pairs, drawn_folder, tmp_path / "out")
+    for second in ([], [f"--strokes={pairs[0]}"], [f"--strokes={pairs[0]}", "--turn-strokes"]):
+        assert pupil.main([*command, "--photos=3", *second]) == 0
+    plain, stroked, turned = (blooms for blooms, frosts in zip(shown[::2], shown[1::2], strict=True))
+    assert len(plain) == 3 and len(shown[1]) == 3 + 5
+    first, second = (Bloomer.load(each) for each in (pairs[1], pairs[0]))
+    for (photo, painting), (_, with_strokes), (_, with_turned) in zip(plain, stroked, turned, strict=True):
+        assert (painting == first.bloom(photo)).all()
+        strokes = np.asarray(second.bloom(photo))
+        assert (with_strokes == retouch.stroked(painting, retouch.calmed(photo, strokes))).all()
+        assert (with_turned == retouch.stroked(painting, retouch.calmed(photo, retouch.turned(strokes)))).all()
 
 
 def test_bloom_learns_what_it_is_shown(pairs):

@@ -32,7 +32,8 @@ DEAF_SECONDS = 30.0  # after which a training that was asked to stop may be ende
 NOT_LOSSES = ("step", "learning_rate", "pairs_per_second", "seconds")
 LOSSES = {"loss": ("sum", "总和"), "adversarial_flower": ("adversarial, flower", "对抗·花"),
           "adversarial_rime": ("adversarial, rime", "对抗·雾凇"), "cycle_rime": ("cycle, rime", "循环·雾凇"),
-          "cycle_flower": ("cycle, flower", "循环·花"), "identity_flower": ("identity, flower", "恒等·花"),
+          "cycle_flower": ("cycle, flower", "循环·花"), "light_flower": ("light, flower", "明暗·花"),
+          "light_rime": ("light, rime", "明暗·雾凇"), "identity_flower": ("identity, flower", "恒等·花"),
           "identity_rime": ("identity, rime", "恒等·雾凇"), "discriminator_flower": ("critic, flower", "评论·花"),
           "discriminator_rime": ("critic, rime", "评论·雾凇"), "teacher_flower": ("teacher, flower", "老师·花"),
           "teacher_rime": ("teacher, rime", "老师·雾凇")}

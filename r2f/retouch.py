@@ -1,0 +1,50 @@
+"""What teachers painted, retouched before a pupil learns it: the colours of one with the strokes of another.
+
+A CycleGAN may swap light and dark by chance, and a training may fill plain skies with waves; neither must be learned. Knows
+nothing about pairs or files.
+"""
+
+import numpy as np
+from PIL import Image
+
+from r2f.brush import enlarged, luminance
+
+TURNED = -0.8, 215.0  # a painting's brightness, 0 to 255, times the one plus the other: paintings are darker than photos
+PLAIN = 4.0  # standard deviation of the brightness in a window, 0 to 255, below which a photo is plain there
+WINDOW = 8  # pixels to a side, of that window
+WAVES = 16  # pixels: what changes faster goes from plain places
+STROKES = 24  # pixels: what changes faster is a stroke, what changes more slowly a colour
+
+
+def turned(picture: np.ndarray) -> np.ndarray:
+    """A picture, uint8 (H, W, 3), with its light and dark swapped and its colours kept, that is what they differ from grey by."""
+    slope, level = TURNED
+    return to_pixels(picture + (slope - 1) * luminance(picture)[..., None] + level)
+
+
+def calmed(photo: np.ndarray, painting: np.ndarray) -> np.ndarray:
+    """A painting, uint8 (H, W, 3), without what changes fast where its photo, of the same size, is plain."""
+    grey = luminance(photo)[..., None]
+    variance = lowered(grey * grey, WINDOW) - lowered(grey, WINDOW) ** 2
+    weight = np.exp(-variance.clip(0) / PLAIN ** 2)  # (H, W, 1): 1 where nothing varies
+    smooth = lowered(painting * weight, WAVES) / lowered(weight, WAVES).clip(1e-3)
+    return to_pixels(painting + weight * (smooth - painting))
+
+
+def stroked(colours: np.ndarray, strokes: np.ndarray) -> np.ndarray:
+    """A painting with the strokes of another one of the same photo, both uint8 (H, W, 3)."""
+    strokes = strokes.astype(np.float32)
+    return to_pixels(lowered(colours, STROKES) + strokes - lowered(strokes, STROKES))
+
+
+def lowered(picture: np.ndarray, factor: int) -> np.ndarray:
+    """A picture (H, W, C) without what changes faster than in so many pixels, float32: made small and large again."""
+    height, width = picture.shape[:2]
+    size = -(-width // factor), -(-height // factor)
+    planes = (Image.fromarray(np.ascontiguousarray(plane, np.float32)) for plane in np.moveaxis(picture, -1, 0))
+    small = (np.asarray(plane.resize(size, Image.Resampling.BILINEAR)) for plane in planes)
+    return np.stack([enlarged(plane, (width, height)) for plane in small], axis=-1)
+
+
+def to_pixels(values: np.ndarray) -> np.ndarray:
+    return np.rint(values).clip(0, 255).astype(np.uint8)

@@ -1,0 +1,39 @@
+"""What teachers painted, retouched: light and dark are turned back, plain places lose their waves, strokes go over colours."""
+
+import numpy as np
+
+from r2f import retouch
+from r2f.brush import luminance
+
+WAVES = 40 * np.sin(2 * np.pi * np.arange(96) / 12)[:, None, None]  # from top to bottom, a period of 12 pixels
+
+
+def pixels(values, shape=(96, 128, 3)):
+    return np.rint(np.broadcast_to(values, shape)).astype(np.uint8)
+
+
+def test_turned_swaps_light_and_dark_and_keeps_the_colours():
+    picture = np.random.default_rng(0).integers(60, 160, (20, 30, 3), dtype=np.uint8)
+    made = retouch.turned(picture)
+    slope, level = retouch.TURNED
+    np.testing.assert_allclose(luminance(made), slope * luminance(picture) + level, atol=0.6)
+    np.testing.assert_allclose(made - luminance(made)[..., None], picture - luminance(picture)[..., None], atol=1.2)
+
+
+def test_waves_go_from_a_plain_sky_and_stay_where_there_are_twigs():
+    photo = np.full((96, 128, 3), 200, np.uint8)
+    photo[:, 64:] = np.random.default_rng(1).integers(0, 256, (96, 64, 1))
+    made = retouch.calmed(photo, pixels(100 + WAVES + np.linspace(0, 60, 128)[None, :, None])).astype(float)
+    left, right = (made[:, part].mean(2).std(0).mean() for part in (slice(0, 48), slice(80, 128)))
+    print(f"waves of {WAVES.std():.1f}: {left:.1f} in the sky, {right:.1f} in the twigs")
+    assert left < 2 and right > 25
+    slow = np.diff(made[:, 12:40].mean((0, 2)))  # what changes slowly stays
+    np.testing.assert_allclose(slow.mean(), 60 / 127, rtol=0.2)
+
+
+def test_colours_of_one_painting_and_strokes_of_the_other():
+    red, other = pixels([180, 60, 60]), pixels(100 + WAVES)
+    made = retouch.stroked(red, other).astype(float)
+    np.testing.assert_allclose(made.mean((0, 1)), [180, 60, 60], atol=3)
+    inside = slice(24, 72)
+    np.testing.assert_allclose(made[inside] - made[inside].mean((0, 1)), np.broadcast_to(WAVES, made.shape)[inside], atol=6)
