@@ -92,6 +92,7 @@ COLUMNS = {  # of the table: where a figure is in what r2f.evaluate prints, digi
     "colour noise": (("faults", "colour_noise", "bloom"), 2, False),
     "checkerboard": (("faults", "checkerboard", "bloom"), 2, False),
     "halo": (("faults", "halo", "bloom"), 2, False),
+    "light": (("faults", "light", "bloom"), 2, False),
     "droplets": (("faults", "droplets", "bloom"), 2, False),
 }
 
@@ -208,6 +209,8 @@ def options_of(settings: Config) -> list[str]:
 
 def figure(found: dict, place: tuple[str, ...], digits: int, with_error: bool) -> str:
     for key in place:
+        if key not in found:  # judged before there was this figure
+            return ""
         found = found[key]
     return f"{found['value']:.{digits}f}" + (f" ± {found['error']:.{digits}f}" if with_error else "")
 

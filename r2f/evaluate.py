@@ -135,6 +135,8 @@ def faults(painted: Painted) -> dict:
     found = {measure.__name__: {name: metrics.spread([measure(picture) for picture in pictures])
                                 for name, pictures in sets.items()}
              for measure in (metrics.checkerboard, metrics.halo, metrics.colour_noise)}
+    found["light"] = {kind: metrics.spread(list(map(metrics.light, before, getattr(painted, kind))))
+                      for kind, before in (("bloom", painted.rime), ("frost", painted.flowers))}
     for measure, kind in ((metrics.droplets, "bloom"), (metrics.stains, "rime_again")):
         found[measure.__name__] = {kind: metrics.spread([len(measure(photo, other)) for photo, other in
                                                          zip(painted.rime, getattr(painted, kind), strict=True)])}

@@ -164,6 +164,14 @@ def colour_difference_map(photo: np.ndarray, again: np.ndarray) -> np.ndarray:
     return deltaE_ciede2000(rgb2lab(photo), rgb2lab(again))
 
 
+def light(picture: np.ndarray, made: np.ndarray, cell: int = 4) -> float:
+    """Whether light and dark are where they were, in a picture and what was made of it, both (H, W, 3): the correlation of L in
+    cells of 4 x 4 pixels. 1 for all of them, -1 where they are swapped; 0 for a picture that is one plane."""
+    before, after = (shrunk(lab(each)[..., 0], cell).ravel() for each in (picture, made))
+    before, after = before - before.mean(), after - after.mean()
+    return float((before @ after) / max(np.linalg.norm(before) * np.linalg.norm(after), 1e-6))
+
+
 # --- what is ugly ---------------------------------------------------------------------------------------------------------
 
 def checkerboard(pixels: np.ndarray) -> float:

@@ -26,6 +26,7 @@ SPREAD = ("median", "smallest", "largest")
 FAULTS = {"checkerboard": "power at periods of 2 and 4 pixels over that beside them; 1 is none",
           "halo": "change of colour at the border over that further inside; 1 is none",
           "colour_noise": "fine detail of colour, Lab units", "droplets": "spots a painting has where its photo is flat",
+          "light": "correlation of the lightness before and after; below 0, light and dark are swapped",
           "stains": "spots a way back has and its photo has not"}
 SETS = {"rime": "photos", "bloom": "bloom", "rime_again": "way back", "flowers": "real flowers", "frost": "frost"}
 COMPARED = {"kid": "KID", "colours": "colours", "patterns": "patterns"}

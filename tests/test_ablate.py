@@ -20,7 +20,7 @@ FIGURE = {"value": 0.5, "error": 0.1}
 PAIR = {"bloom": {"kid": {"gap_closed": FIGURE}, "colours": {"after": FIGURE}}, "frost": {"kid": {"gap_closed": FIGURE}},
         "way_back_of_rime": {"ssim": FIGURE, "ciede2000": FIGURE},
         "faults": {name: {"bloom": FIGURE, "flowers": FIGURE} for name in ("colour_noise", "checkerboard", "halo")}
-        | {"droplets": {"bloom": FIGURE}}}
+        | {"light": {"bloom": FIGURE}, "droplets": {"bloom": FIGURE}}}
 
 
 @pytest.fixture
@@ -93,7 +93,7 @@ def test_what_is_judged_is_not_done_again_and_its_checkpoints_are_gone(command, 
     capsys.readouterr()
     assert ablate.main([*command, "--variants", "plain", "r2f"]) == 0 and not calls
     table = [line for line in capsys.readouterr().out.splitlines() if line.startswith("|")]
-    assert len(table) == 5 and table[4] == "| real paintings |  |  |  |  |  |  | 0.50 | 0.50 | 0.50 |  |  |"
+    assert len(table) == 5 and table[4] == "| real paintings |  |  |  |  |  |  | 0.50 | 0.50 | 0.50 |  |  |  |"
     assert table[2].startswith("| none of the extras | 4 | 0.500 ± 0.100 |") and table[2].endswith("| 2.00 |")
     assert ablate.main([f"--out={tmp_path / 'out'}", "--table"]) == 0 and not calls
     assert table[2] in capsys.readouterr().out

@@ -71,6 +71,7 @@ def test_a_pair_that_returns_its_input_closes_no_gap_and_finds_the_way_back(pict
             assert abs(compared["gap_closed"]["value"]) <= compared["gap_closed"]["error"]
     assert found["way_back_of_rime"]["ssim"]["value"] == 1
     assert found["way_back_of_rime"]["ciede2000"]["value"] == 0
+    assert found["faults"]["light"]["bloom"]["smallest"] == found["faults"]["light"]["frost"]["smallest"] == 1
     assert found["faults"]["droplets"]["bloom"]["value"] == found["faults"]["stains"]["rime_again"]["value"] == 0
 
 

@@ -126,6 +126,13 @@ def test_specks_of_colour_are_seen_and_specks_of_lightness_are_not(rime):
     assert coloured > 3 * grey and grey < plain + 1
 
 
+def test_light_is_1_where_light_and_dark_stay_and_minus_1_where_they_are_swapped(rime):
+    for picture in rime:
+        assert metrics.light(picture, picture // 2 + 20) > 0.98  # darker, with less contrast
+        assert metrics.light(picture, 255 - picture) < -0.95
+    assert metrics.light(rime[0], np.full_like(rime[0], 90)) == 0
+
+
 def test_droplets_are_counted_where_the_photo_is_flat_and_nowhere_else():
     rows, columns = np.mgrid[:128, :128]
     photo = np.full((128, 128, 3), 180, np.uint8)

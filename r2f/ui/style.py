@@ -184,7 +184,7 @@ html:not([lang^="zh"]) [lang="zh"], html[lang^="zh"] [lang="en"] { display: none
 #closer:has(#strength:active, #strength:focus-within) ~ *, #triptych:has(~ #closer #strength:focus-within) img { animation: none !important; }
 @keyframes open { from { clip-path: circle(0 at 50% 50%); } to { clip-path: circle(75% at 50% 50%); } }
 @keyframes freeze { from { opacity: 0; filter: brightness(1.6); } }
-@media (prefers-reduced-motion: reduce) { * { animation-duration: 1ms !important; animation-iteration-count: 1 !important;
+@media (prefers-reduced-motion: reduce) { *, ::before, ::after { animation-duration: 1ms !important; animation-iteration-count: 1 !important;
   transition: none !important; } }
 
 #bloom-place { gap: .7rem; align-items: center; }
