@@ -2,9 +2,9 @@
 
 `python -m r2f.train --teacher` asks its teacher anew at every step, which on a processor is most of the work. Here the teacher
 paints every picture once. Then bloom learns what the teacher made of each photo; frost learns the way back from what that bloom
-paints, and what the teacher made of each painting; both by L1 alone (Hinton et al. 2015, arXiv:1503.02531). Teacher and pupil may
-be of different shapes; with `--filters` the pupil is made slimmer first (`r2f.slim`), and so faster. With `--strokes` there are
-two teachers (`r2f.retouch`).
+paints, and what the teacher made of each painting; both by L1 alone (Hinton et al. 2015, arXiv:1503.02531). With
+`--together-steps` both then learn at once, as in a cycle. Teacher and pupil may be of different shapes; with `--filters` the
+pupil is made slimmer first (`r2f.slim`), and so faster. With `--strokes` there are two teachers (`r2f.retouch`).
 """
 
 import argparse
@@ -54,15 +54,33 @@ class Lessons(keras.utils.PyDataset):
         return both[..., :3], both[..., 3:]
 
 
-def learn(network: keras.Model, pairs: list[tuple[np.ndarray, np.ndarray]], settings: config.Config) -> float:
+class ThereAndBack(Lessons):
+    """Lessons for both generators: a photo, and of it the painting and the photo itself."""
+
+    def __getitem__(self, step):
+        photos, paintings = super().__getitem__(step)
+        return photos, (paintings, photos)
+
+
+def together(networks: dict[str, keras.Model]) -> keras.Model:
+    """Bloom and frost as one network from photos to their paintings and their way back. As in a training, nothing finer than 8
+    bits may carry it."""
+    photo = keras.Input((None, None, 3))
+    flower = networks["bloom"](photo)
+    noise = keras.layers.GaussianNoise(2 * config.Config().cycle_noise / 255)
+    return keras.Model(photo, [flower, networks["frost"](noise(flower))], name="both")
+
+
+def learn(network: keras.Model, pairs: list[tuple[np.ndarray, np.ndarray]], settings: config.Config,
+          lessons: type[Lessons] = Lessons) -> float:
     """Teach a generator to make the second picture of each pair, uint8 (H, W, 3), of the first; gives the last loss, of a range
     of 2. The learning rate falls linearly to 0. Ctrl-C ends it early, and keeps what was learned."""
     schedule = keras.optimizers.schedules.PolynomialDecay(settings.learning_rate, settings.steps, 0.0)
-    network.compile(keras.optimizers.Adam(schedule), loss="mean_absolute_error",
+    network.compile(keras.optimizers.Adam(schedule), loss=["mean_absolute_error"] * len(network.outputs),
                     jit_compile=keras.backend.backend() == "jax")
     losses = Losses(settings.steps)
     try:
-        network.fit(Lessons(pairs, settings), shuffle=False, verbose=0, callbacks=[losses])
+        network.fit(lessons(pairs, settings), shuffle=False, verbose=0, callbacks=[losses])
     except KeyboardInterrupt:
         log.info("%s: stopped; what it learned until now is kept", network.name)
     return losses.last
@@ -131,8 +149,11 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--crop", type=int, metavar="PIXELS", help="side of the crops that the pupil learns from (default: that "
                         "of the pictures); where it is smaller, crops of any size from that on are shrunk to it, so that what "
                         "the teacher paints at one size only, such as waves in a plain sky, is not learned")
-    parser.add_argument("--bloom-steps", type=int, default=6000, metavar="N", help="steps that bloom learns (default 6000)")
+    parser.add_argument("--bloom-steps", type=int, default=6000, metavar="N", help="steps that bloom learns (default 6000); 0 "
+                        "leaves it as it is")
     parser.add_argument("--frost-steps", type=int, default=2000, metavar="N", help="steps that frost learns (default 2000)")
+    parser.add_argument("--together-steps", type=int, default=0, metavar="N", help="steps that both learn at once after that: "
+                        "bloom goes on, and keeps what frost needs for the way back (default 0)")
     parser.add_argument("--filters", type=int, metavar="N", help="make the pupil slimmer first, to N filters")
     parser.add_argument("--strokes", type=Path, metavar="PAIR", help="folder of a second pair to learn from: its strokes, that "
                         f"is what changes within {retouch.STROKES} pixels, go over the first one's colours")
@@ -147,10 +168,10 @@ def main(arguments: list[str] | None = None) -> int:
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     try:
         side = options.crop or options.side
+        steps = options.bloom_steps or options.frost_steps or options.together_steps
         crops = config.preset("lite", image_size=side, load_size=options.side, zoom=side < options.side,
                               batch_size=options.batch_size, learning_rate=options.learning_rate, prefixes=options.prefixes,
-                              colourful=options.colourful, seed=options.seed, steps=options.bloom_steps)
-        frost_crops = replace(crops, steps=options.frost_steps)
+                              colourful=options.colourful, seed=options.seed, steps=steps)
         networks, info = pair.load_pair(options.pupil, dtype_policy("auto"))
         if options.filters is not None:
             slim.check(info["networks"], options.filters)
@@ -178,11 +199,18 @@ def main(arguments: list[str] | None = None) -> int:
         networks = {"bloom": slimmer(networks["bloom"], info["networks"], options.filters, photos),
                     "frost": slimmer(networks["frost"], info["networks"], options.filters, blooms + flowers)}
         info["networks"] = info["networks"] | {"filters": options.filters}
-    learned = {"bloom": learn(networks["bloom"], list(zip(photos, blooms, strict=True)), crops)}
-    own = painted(Bloomer(networks, info), "bloom", photos)
-    learned["frost"] = learn(networks["frost"], [*zip(own, photos, strict=True), *zip(flowers, rime, strict=True)], frost_crops)
+    learned = {}
+    if options.bloom_steps:
+        learned["bloom"] = learn(networks["bloom"], list(zip(photos, blooms, strict=True)), crops)
+    if options.frost_steps:
+        own = painted(Bloomer(networks, info), "bloom", photos)
+        learned["frost"] = learn(networks["frost"], [*zip(own, photos, strict=True), *zip(flowers, rime, strict=True)],
+                                 replace(crops, steps=options.frost_steps))
+    if options.together_steps:
+        learned["both"] = learn(together(networks), list(zip(photos, blooms, strict=True)),
+                                replace(crops, steps=options.together_steps), ThereAndBack)
     learned_from = data.Pictures(photos, flowers, [], [])
-    pair.save_pair(options.output, networks, pair_info(crops, options.bloom_steps, learned_from)
+    pair.save_pair(options.output, networks, pair_info(crops, steps, learned_from)
                    | {"networks": info["networks"], "preset": info.get("preset", "")})
     print(f"{options.output}: L1 of {', '.join(f'{name} {loss:.4f}' for name, loss in learned.items())}")
     return 0

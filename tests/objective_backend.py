@@ -20,7 +20,7 @@ import numpy as np  # noqa: E402
 from keras import ops  # noqa: E402
 
 from r2f import config  # noqa: E402
-from r2f.cyclegan import LOSSES, SLOPE_STEP, CycleGAN  # noqa: E402
+from r2f.cyclegan import LIGHT_LOSSES, LOSSES, SLOPE_STEP, CycleGAN  # noqa: E402
 
 NETWORKS = ("bloom", "frost", "flower_judge", "rime_judge")
 PUBLISHED = dict(norm="everywhere", cycle_weight=10.0, identity_weight=5.0, cycle_shift=0, cycle_noise=0.0,
@@ -199,12 +199,12 @@ def report() -> dict:
             found["reference_steady"] = reference_gradients(steady, pictures)
             found["objective_steady"] = objective_gradients(steady, pictures)
         logs = steady.fit(OneBatch(pictures), verbose=0).history
-    found["losses_steady"] = np.array([logs[name][0] for name in LOSSES])
+    found["losses_steady"] = np.array([logs[name][0] for name in LOSSES + LIGHT_LOSSES])
     judges = (steady.flower_judge, steady.rime_judge)
     found["directions"] = arrays(variable for judge in judges for variable in judge.non_trainable_variables)
 
     logs = model.fit(OneBatch(pictures), verbose=0).history
-    found["losses"] = np.array([logs[name][0] for name in LOSSES])
+    found["losses"] = np.array([logs[name][0] for name in LOSSES + LIGHT_LOSSES])
     # After one step Adam's momentum is 1 - beta_1 of the gradient: what the compiled step really used.
     momenta = [variable for variable in model.optimizer.variables if variable.path.endswith("_momentum")]
     found["fit"] = [momentum / (1 - model.config.beta_1) for momentum in arrays(momenta)]

@@ -78,6 +78,27 @@ def test_it_learns_the_strokes_of_a_second_pair_from_some_of_the_photos(pairs, d
         assert (with_turned == retouch.stroked(painting, retouch.calmed(photo, retouch.turned(strokes)))).all()
 
 
+def test_both_learn_at_once_what_is_painted_and_the_way_back(pairs):
+    networks = pair.load_pair(pairs[0])[0]
+    photo = drawn.rime(1, 32)
+    settings = config.preset("lite", image_size=32, load_size=32, zoom=False, batch_size=1, learning_rate=3e-3, steps=200)
+    pupil.learn(pupil.together(networks), [(photo, 255 - photo)], settings, pupil.ThereAndBack)
+    bloomer = Bloomer(networks, {})
+    flower, again = bloomer.round_trip(photo)
+    there, back = (mean_colour_difference(np.asarray(made), sought) for made, sought in ((flower, 255 - photo), (again, photo)))
+    before = [mean_colour_difference(np.asarray(made), sought) for made, sought in
+              zip(Bloomer.load(pairs[0]).round_trip(photo), (255 - photo, photo), strict=True)]
+    print(f"{before[0]:.0f} and {before[1]:.0f} off, then {there:.1f} and {back:.1f}")
+    assert there < before[0] / 2 and back < before[1] / 2
+
+
+def test_bloom_can_be_left_as_it_is(pairs, drawn_folder, tmp_path):
+    assert pupil.main([*options(pairs, drawn_folder, tmp_path / "out"), "--bloom-steps=0", "--frost-steps=3"]) == 0
+    before, after = (pair.read_pair_json(each)["files"] for each in (pairs[0], tmp_path / "out"))
+    assert before["bloom.safetensors"] == after["bloom.safetensors"] and before["frost.safetensors"] != after["frost.safetensors"]
+    assert pair.read_pair_json(tmp_path / "out")["step"] == 3
+
+
 def test_bloom_learns_what_it_is_shown(pairs):
     """One picture, its negative: the loss falls to a small part."""
     network = pair.load_pair(pairs[0])[0]["bloom"]
