@@ -194,21 +194,20 @@ def main(arguments: list[str] | None = None) -> int:
         strokes = map(retouch.turned, strokes) if options.turn_strokes else strokes
         blooms = [retouch.stroked(colours, retouch.calmed(photo, each))
                   for photo, colours, each in zip(photos, blooms, strokes, strict=True)]
-    rime = painted(teacher, "frost", flowers, options.paintings)
+    rime = painted(teacher, "frost", flowers, options.paintings) if options.frost_steps else []
     if options.filters is not None:
         networks = {"bloom": slimmer(networks["bloom"], info["networks"], options.filters, photos),
                     "frost": slimmer(networks["frost"], info["networks"], options.filters, blooms + flowers)}
         info["networks"] = info["networks"] | {"filters": options.filters}
-    learned = {}
+    learned, shown = {}, list(zip(photos, blooms, strict=True))
     if options.bloom_steps:
-        learned["bloom"] = learn(networks["bloom"], list(zip(photos, blooms, strict=True)), crops)
+        learned["bloom"] = learn(networks["bloom"], shown, crops)
     if options.frost_steps:
         own = painted(Bloomer(networks, info), "bloom", photos)
         learned["frost"] = learn(networks["frost"], [*zip(own, photos, strict=True), *zip(flowers, rime, strict=True)],
                                  replace(crops, steps=options.frost_steps))
     if options.together_steps:
-        learned["both"] = learn(together(networks), list(zip(photos, blooms, strict=True)),
-                                replace(crops, steps=options.together_steps), ThereAndBack)
+        learned["both"] = learn(together(networks), shown, replace(crops, steps=options.together_steps), ThereAndBack)
     learned_from = data.Pictures(photos, flowers, [], [])
     pair.save_pair(options.output, networks, pair_info(crops, steps, learned_from)
                    | {"networks": info["networks"], "preset": info.get("preset", "")})
