@@ -2,9 +2,10 @@
 
 `python -m r2f.train --teacher` asks its teacher anew at every step, which on a processor is most of the work. Here the teacher
 paints every picture once. Then bloom learns what the teacher made of each photo; frost learns the way back from what that bloom
-paints, and what the teacher made of each painting; both by L1 alone (Hinton et al. 2015, arXiv:1503.02531). With
-`--together-steps` both then learn at once, as in a cycle. Teacher and pupil may be of different shapes; with `--filters` the
-pupil is made slimmer first (`r2f.slim`), and so faster. With `--strokes` there are two teachers (`r2f.retouch`).
+paints, and what the teacher made of each painting; both by L1 alone (Hinton et al. 2015, arXiv:1503.02531), or bloom with a
+discriminator beside it (`--teacher-weight`, `r2f.judged`). With `--together-steps` both then learn at once, as in a cycle.
+Teacher and pupil may be of different shapes; with `--filters` the pupil is made slimmer first (`r2f.slim`), and so faster. With
+`--strokes` there are two teachers (`r2f.retouch`).
 """
 
 import argparse
@@ -12,6 +13,7 @@ import hashlib
 import logging
 import os
 import sys
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -29,6 +31,7 @@ from tqdm import tqdm  # noqa: E402
 from r2f import config, data, pair, retouch, slim  # noqa: E402
 from r2f.bloom import Bloomer  # noqa: E402
 from r2f.images import read_picture, to_float, write_picture  # noqa: E402
+from r2f.judged import Judged  # noqa: E402
 from r2f.networks import dtype_policy  # noqa: E402
 from r2f.output import pair_info  # noqa: E402
 
@@ -36,11 +39,15 @@ log = logging.getLogger("r2f")
 
 LONGEST = 1.5  # of a picture's short side: what is longer is cut to its middle
 LOG_STEPS = 100
+KEEP_STEPS = 500  # between two times that what was learned is written
+JUDGE_LEARNING_RATE = 1e-3  # of the discriminator while it learns alone
 SLIM_PICTURES = 80  # at most, that a slimmer pupil is fitted to
 
 
 class Lessons(keras.utils.PyDataset):
     """Pairs of pictures as `fit` reads them: item i is the batch of step i, crops of both at the same place."""
+
+    loss = "mean_absolute_error"
 
     def __init__(self, pairs: list[tuple[np.ndarray, np.ndarray]], settings: config.Config):
         super().__init__()
@@ -62,6 +69,29 @@ class ThereAndBack(Lessons):
         return photos, (paintings, photos)
 
 
+class BesidePaintings(Lessons):
+    """Lessons for bloom and a discriminator: a photo and flowers, uint8 (H, W, 3), and what the teacher made of the photo."""
+
+    def __init__(self, pairs: list[tuple[np.ndarray, np.ndarray]], settings: config.Config, flowers: list[np.ndarray]):
+        super().__init__(pairs, settings)
+        self.flowers = flowers
+
+    def __getitem__(self, step):
+        photos, paintings = super().__getitem__(step)
+        return (photos, data.domain_batch(self.flowers, data.FLOWER, self.settings, step)), paintings
+
+
+class Verdicts(BesidePaintings):
+    """Lessons for a discriminator alone: flowers and what the teacher made of photos, and 1 for the former, 0 for the latter."""
+
+    loss = "mean_squared_error"
+
+    def __getitem__(self, step):
+        (_, flowers), paintings = super().__getitem__(step)
+        verdicts = np.repeat(np.float32([1, 0]), len(flowers)).reshape(-1, 1, 1, 1)
+        return np.concatenate([flowers, paintings]), verdicts
+
+
 def together(networks: dict[str, keras.Model]) -> keras.Model:
     """Bloom and frost as one network from photos to their paintings and their way back. As in a training, nothing finer than 8
     bits may carry it."""
@@ -71,34 +101,40 @@ def together(networks: dict[str, keras.Model]) -> keras.Model:
     return keras.Model(photo, [flower, networks["frost"](noise(flower))], name="both")
 
 
-def learn(network: keras.Model, pairs: list[tuple[np.ndarray, np.ndarray]], settings: config.Config,
-          lessons: type[Lessons] = Lessons) -> float:
-    """Teach a generator to make the second picture of each pair, uint8 (H, W, 3), of the first; gives the last loss, of a range
-    of 2. The learning rate falls linearly to 0. Ctrl-C ends it early, and keeps what was learned."""
+def learn(name: str, network: keras.Model, lessons: Lessons, keep: Callable[[], None] = lambda: None) -> float:
+    """Teach a generator, both at once, or bloom beside its discriminator; gives the last loss, where a picture's range is 2. The
+    learning rate falls linearly to 0. `keep` is called from time to time. Ctrl-C ends it early, and keeps what was learned."""
+    settings = lessons.settings
     schedule = keras.optimizers.schedules.PolynomialDecay(settings.learning_rate, settings.steps, 0.0)
-    network.compile(keras.optimizers.Adam(schedule), loss=["mean_absolute_error"] * len(network.outputs),
-                    jit_compile=keras.backend.backend() == "jax")
-    losses = Losses(settings.steps)
+    how = ({"optimizer": keras.optimizers.Adam(schedule, beta_1=settings.beta_1)} if isinstance(network, Judged) else
+           {"optimizer": keras.optimizers.Adam(schedule), "loss": [lessons.loss] * len(network.outputs)})
+    network.compile(**how, jit_compile=keras.backend.backend() == "jax")
+    progress = Progress(name, settings.steps, keep)
     try:
-        network.fit(lessons(pairs, settings), shuffle=False, verbose=0, callbacks=[losses])
+        network.fit(lessons, shuffle=False, verbose=0, callbacks=[progress])
     except KeyboardInterrupt:
-        log.info("%s: stopped; what it learned until now is kept", network.name)
-    return losses.last
+        log.info("%s: stopped; what it learned until now is kept", name)
+    return progress.last.get("loss", float("nan"))
 
 
-class Losses(keras.callbacks.Callback):
-    """Says how far it is, every LOG_STEPS steps: the mean loss of these."""
+class Progress(keras.callbacks.Callback):
+    """Says how far it is, every LOG_STEPS steps: the mean losses of these. Has what was learned kept every KEEP_STEPS steps."""
 
-    def __init__(self, steps: int):
+    def __init__(self, name: str, steps: int, keep: Callable[[], None]):
         super().__init__()
-        self.steps, self.last, self.sum = steps, float("nan"), 0.0
+        self.name, self.steps, self.keep, self.last, self.sums = name, steps, keep, {}, {}
 
-    def on_train_batch_end(self, index, logs=None):  # Keras hands over the mean since the beginning
+    def on_train_batch_end(self, index, logs=None):  # Keras hands over the means since the beginning
         done = index + 1
         if done % LOG_STEPS == 0 or done == self.steps:
-            total, count = float(logs["loss"]) * done, (done - 1) % LOG_STEPS + 1
-            self.last, self.sum = (total - self.sum) / count, total
-            log.info("%s: step %d of %d, L1 %.4f", self.model.name, done, self.steps, self.last)
+            count, names = (done - 1) % LOG_STEPS + 1, {"loss", *getattr(self.model, "trackers", logs)}
+            sums = {name: float(mean) * done for name, mean in logs.items() if name in names}
+            self.last = {name: (total - self.sums.get(name, 0.0)) / count for name, total in sums.items()}
+            self.sums = sums
+            log.info("%s: step %d of %d, %s", self.name, done, self.steps,
+                     ", ".join(f"{name} {value:.4f}" for name, value in self.last.items()))
+        if done % KEEP_STEPS == 0:
+            self.keep()
 
 
 def some(pictures: list[np.ndarray], most: int | None) -> list[np.ndarray]:
@@ -154,14 +190,22 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--frost-steps", type=int, default=2000, metavar="N", help="steps that frost learns (default 2000)")
     parser.add_argument("--together-steps", type=int, default=0, metavar="N", help="steps that both learn at once after that: "
                         "bloom goes on, and keeps what frost needs for the way back (default 0)")
+    parser.add_argument("--teacher-weight", type=float, metavar="W", help="let a discriminator that sees the flower paintings "
+                        "judge bloom's, too, while bloom learns alone; what the teacher painted weighs W times as much as that")
+    parser.add_argument("--judge-steps", type=int, default=1000, metavar="N", help="steps that the discriminator learns alone "
+                        "before, from what the teacher painted (default 1000)")
     parser.add_argument("--filters", type=int, metavar="N", help="make the pupil slimmer first, to N filters")
     parser.add_argument("--strokes", type=Path, metavar="PAIR", help="folder of a second pair to learn from: its strokes, that "
                         f"is what changes within {retouch.STROKES} pixels, go over the first one's colours")
     parser.add_argument("--turn-strokes", action="store_true", help="the second pair swaps light and dark: turn them back")
     parser.add_argument("--photos", type=int, metavar="N", help="take about so many of the photos, evenly spaced (default: all)")
-    for option in ("batch_size", "learning_rate", "prefixes", "colourful", "seed"):  # as in a training
-        each = config.Config.__dataclass_fields__[option]
-        default = {"batch_size": 2, "learning_rate": 5e-4}.get(option, each.default)
+    parser.add_argument("--zoom", action=argparse.BooleanOptionalAction, help="crops of any size are shrunk, or all are cut as "
+                        "they are (default: shrunk)", default=True)
+    for option in ("batch_size", "learning_rate", "prefixes", "colourful", "seed", "discriminator_filters", "discriminator_norm",
+                   "augment"):
+        each = config.Config.__dataclass_fields__[option]  # as in a training
+        default = {"batch_size": 2, "learning_rate": 5e-4, "discriminator_filters": 32, "discriminator_norm": "spectral",
+                   "augment": "none"}.get(option, each.default)
         parser.add_argument("--" + option.replace("_", "-"), type=type(each.default), default=default,
                             help=each.metadata["text"] + (f" (default {default})" if default else ""))
     options = parser.parse_args(arguments)
@@ -169,9 +213,12 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         side = options.crop or options.side
         steps = options.bloom_steps or options.frost_steps or options.together_steps
-        crops = config.preset("lite", image_size=side, load_size=options.side, zoom=side < options.side,
-                              batch_size=options.batch_size, learning_rate=options.learning_rate, prefixes=options.prefixes,
-                              colourful=options.colourful, seed=options.seed, steps=steps)
+        crops = config.preset("lite", image_size=side, load_size=options.side, steps=steps,
+                              zoom=options.zoom and side < options.side, batch_size=options.batch_size,
+                              learning_rate=options.learning_rate, prefixes=options.prefixes, colourful=options.colourful,
+                              seed=options.seed, discriminator_filters=options.discriminator_filters,
+                              discriminator_norm=options.discriminator_norm, augment=options.augment,
+                              teacher_weight=options.teacher_weight or 0.0)
         networks, info = pair.load_pair(options.pupil, dtype_policy("auto"))
         if options.filters is not None:
             slim.check(info["networks"], options.filters)
@@ -200,18 +247,30 @@ def main(arguments: list[str] | None = None) -> int:
                     "frost": slimmer(networks["frost"], info["networks"], options.filters, blooms + flowers)}
         info["networks"] = info["networks"] | {"filters": options.filters}
     learned, shown = {}, list(zip(photos, blooms, strict=True))
-    if options.bloom_steps:
-        learned["bloom"] = learn(networks["bloom"], shown, crops)
+    learned_from = data.Pictures(photos, flowers, [], [])
+
+    def keep():
+        pair.save_pair(options.output, networks, pair_info(crops, steps, learned_from)
+                       | {"networks": info["networks"], "preset": info.get("preset", "")})
+
+    if options.bloom_steps and options.teacher_weight is not None:
+        learner = Judged(replace(crops, **info["networks"]), networks["bloom"], dtype_policy("auto"))
+        networks["bloom"] = learner.bloom_average
+        if options.judge_steps:
+            alone = replace(crops, steps=options.judge_steps, learning_rate=JUDGE_LEARNING_RATE)
+            learn("discriminator", learner.flower_judge, Verdicts(shown, alone, flowers))
+        learned["bloom"] = learn("bloom", learner, BesidePaintings(shown, crops, flowers), keep)
+    elif options.bloom_steps:
+        learned["bloom"] = learn("bloom", networks["bloom"], Lessons(shown, crops), keep)
     if options.frost_steps:
         own = painted(Bloomer(networks, info), "bloom", photos)
-        learned["frost"] = learn(networks["frost"], [*zip(own, photos, strict=True), *zip(flowers, rime, strict=True)],
-                                 replace(crops, steps=options.frost_steps))
+        both = [*zip(own, photos, strict=True), *zip(flowers, rime, strict=True)]
+        learned["frost"] = learn("frost", networks["frost"], Lessons(both, replace(crops, steps=options.frost_steps)), keep)
     if options.together_steps:
-        learned["both"] = learn(together(networks), shown, replace(crops, steps=options.together_steps), ThereAndBack)
-    learned_from = data.Pictures(photos, flowers, [], [])
-    pair.save_pair(options.output, networks, pair_info(crops, steps, learned_from)
-                   | {"networks": info["networks"], "preset": info.get("preset", "")})
-    print(f"{options.output}: L1 of {', '.join(f'{name} {loss:.4f}' for name, loss in learned.items())}")
+        lessons = ThereAndBack(shown, replace(crops, steps=options.together_steps))
+        learned["both"] = learn("both", together(networks), lessons, keep)
+    keep()
+    print(f"{options.output}: loss of {', '.join(f'{name} {loss:.4f}' for name, loss in learned.items())}")
     return 0
 
 

@@ -10,7 +10,9 @@ from tiny import TINY
 from r2f import config, drawn, pair, pupil, retouch
 from r2f.bloom import Bloomer
 from r2f.compare import mean_colour_difference
-from r2f.networks import generator
+from r2f.images import to_float
+from r2f.judged import Judged
+from r2f.networks import discriminator, generator
 
 
 def made(folder, seed, **changes):
@@ -64,7 +66,8 @@ def test_a_pupil_can_be_made_slimmer_first(pairs, drawn_folder, tmp_path, capsys
 
 def test_it_learns_the_strokes_of_a_second_pair_from_some_of_the_photos(pairs, drawn_folder, tmp_path, monkeypatch):
     shown = []
-    monkeypatch.setattr(pupil, "learn", lambda network, both, settings: shown.append(both) or 0.0)
+    monkeypatch.setattr(pupil, "Lessons", lambda both, settings: shown.append(both))
+    monkeypatch.setattr(pupil, "learn", lambda *given: 0.0)
     command = options(pairs, drawn_folder, tmp_path / "out")
     for second in ([], [f"--strokes={pairs[0]}"], [f"--strokes={pairs[0]}", "--turn-strokes"]):
         assert pupil.main([*command, "--photos=3", *second]) == 0
@@ -82,7 +85,7 @@ def test_both_learn_at_once_what_is_painted_and_the_way_back(pairs):
     networks = pair.load_pair(pairs[0])[0]
     photo = drawn.rime(1, 32)
     settings = config.preset("lite", image_size=32, load_size=32, zoom=False, batch_size=1, learning_rate=3e-3, steps=200)
-    pupil.learn(pupil.together(networks), [(photo, 255 - photo)], settings, pupil.ThereAndBack)
+    pupil.learn("both", pupil.together(networks), pupil.ThereAndBack([(photo, 255 - photo)], settings))
     bloomer = Bloomer(networks, {})
     flower, again = bloomer.round_trip(photo)
     there, back = (mean_colour_difference(np.asarray(made), sought) for made, sought in ((flower, 255 - photo), (again, photo)))
@@ -90,6 +93,66 @@ def test_both_learn_at_once_what_is_painted_and_the_way_back(pairs):
               zip(Bloomer.load(pairs[0]).round_trip(photo), (255 - photo, photo), strict=True)]
     print(f"{before[0]:.0f} and {before[1]:.0f} off, then {there:.1f} and {back:.1f}")
     assert there < before[0] / 2 and back < before[1] / 2
+
+
+def test_beside_a_discriminator_bloom_alone_learns_from_its_teacher_and_from_paintings(pairs):
+    """Its two terms are what the formulas say, and the discriminator learns to tell paintings from its pictures."""
+    settings = config.preset("lite", image_size=32, load_size=32, zoom=False, batch_size=2, steps=1, learning_rate=1e-3,
+                             augment="none", discriminator_filters=4, teacher_weight=3.0, pool_size=0, averaging=0.0)
+    networks, info = pair.load_pair(pairs[0])
+    model = Judged(replace(settings, **info["networks"]), networks["bloom"])
+    photos, flowers = [drawn.rime(each, 32) for each in range(4)], [drawn.flower(each, 32) for each in range(3)]
+    lessons = pupil.BesidePaintings([(photo, 255 - photo) for photo in photos], settings, flowers)
+    (photo, flower), sought = lessons[0]
+    assert photo.shape == flower.shape == sought.shape == (2, 32, 32, 3) and np.allclose(photo, -sought, atol=1e-6)
+    assert any(np.allclose(flower[0], to_float(turned), atol=1e-6) for each in flowers for turned in (each, each[:, ::-1]))
+    painted = np.asarray(networks["bloom"](photo))
+    verdicts = [keras.ops.convert_to_numpy(model.flower_judge(each)) for each in (painted, flower)]
+    parts = {name: getattr(model, name) for name in ("bloom", "flower_judge", "frost", "rime_judge")}
+    before = {name: network.get_weights() for name, network in parts.items()}
+    pupil.learn("bloom", model, lessons)
+    told = {name: float(each.result()) for name, each in model.trackers.items()}
+    assert told == pytest.approx({"teacher_flower": 3 * np.abs(painted - sought).mean(),
+                                  "adversarial_flower": ((verdicts[0] - 1) ** 2).mean(),
+                                  "discriminator_flower": ((verdicts[1] - 1) ** 2).mean() / 2 + (verdicts[0] ** 2).mean() / 2},
+                                 rel=1e-4)
+    moved = {name for name, network in parts.items()
+             if any(not np.array_equal(*each) for each in zip(before[name], network.get_weights(), strict=True))}
+    assert moved == {"bloom", "flower_judge"}
+    assert all(np.array_equal(*each) for each in zip(before["bloom"], networks["bloom"].get_weights(), strict=True))
+
+
+@pytest.mark.parametrize("norm", ["instance", "spectral"])
+def test_a_discriminator_learns_to_tell_paintings_from_what_the_teacher_painted(norm):
+    settings = config.preset("lite", image_size=32, load_size=32, zoom=False, batch_size=2, steps=60, learning_rate=3e-3,
+                             discriminator_filters=8, discriminator_norm=norm)
+    photos, flowers = [drawn.rime(each, 32) for each in range(4)], [drawn.flower(each, 32) for each in range(4)]
+    lessons = pupil.Verdicts([(photo, photo) for photo in photos], settings, flowers)
+    pictures, verdicts = lessons[0]
+    assert pictures.shape == (4, 32, 32, 3) and verdicts.ravel().tolist() == [1, 1, 0, 0]
+    network = discriminator(8, 3, norm)
+    loss = pupil.learn("discriminator", network, lessons)
+    real, fake = (keras.ops.convert_to_numpy(network(to_float(np.stack(each)))).mean() for each in (flowers, photos))
+    print(f"{norm}: loss {loss:.3f}, paintings {real:.2f}, photos {fake:.2f}")
+    assert real > fake + 0.2
+
+
+def test_a_pair_that_a_discriminator_judged_is_written_while_it_learns(pairs, drawn_folder, tmp_path, monkeypatch, caplog):
+    monkeypatch.setattr(pupil, "KEEP_STEPS", 2)
+    command = [*options(pairs, drawn_folder, tmp_path / "out"), "--bloom-steps=3", "--frost-steps=0", "--teacher-weight=2",
+               "--judge-steps=4", "--discriminator-filters=4", "--no-zoom"]
+    written, save = [], pair.save_pair
+    monkeypatch.setattr(pair, "save_pair", lambda folder, networks, info: written.append(save(folder, networks, info)))
+    with caplog.at_level("INFO", "r2f"):
+        assert pupil.main(command) == 0
+    assert len(written) == 2
+    assert any(line.startswith("discriminator: step 4 of 4, loss ") for line in caplog.messages)
+    said = next(line for line in caplog.messages if line.startswith("bloom: step 3 of 3"))
+    assert {each.split()[0] for each in said.split(", ")[1:]} == {"loss", "teacher_flower", "adversarial_flower",
+                                                                  "discriminator_flower"}
+    before, after = (pair.read_pair_json(each)["files"] for each in (pairs[0], tmp_path / "out"))
+    assert before["frost.safetensors"] == after["frost.safetensors"] and before["bloom.safetensors"] != after["bloom.safetensors"]
+    assert pupil.main([*command[:-3], "--teacher-weight=-1"]) == 2
 
 
 def test_bloom_can_be_left_as_it_is(pairs, drawn_folder, tmp_path):
@@ -104,8 +167,8 @@ def test_bloom_learns_what_it_is_shown(pairs):
     network = pair.load_pair(pairs[0])[0]["bloom"]
     photo = drawn.rime(1, 32)
     settings = config.preset("lite", image_size=32, load_size=32, zoom=False, batch_size=1, learning_rate=3e-3)
-    first = pupil.learn(network, [(photo, 255 - photo)], replace(settings, steps=1))
-    last = pupil.learn(network, [(photo, 255 - photo)], replace(settings, steps=150))
+    first = pupil.learn("bloom", network, pupil.Lessons([(photo, 255 - photo)], replace(settings, steps=1)))
+    last = pupil.learn("bloom", network, pupil.Lessons([(photo, 255 - photo)], replace(settings, steps=150)))
     print(f"L1 {first:.3f}, then {last:.3f}")
     assert last < first / 2
 
@@ -136,17 +199,17 @@ def test_stopped_it_keeps_what_it_learned(pairs, monkeypatch, caplog):
     network = pair.load_pair(pairs[0])[0]["bloom"]
     before = network.get_weights()
     photo = np.zeros((32, 32, 3), np.uint8)
-    said = pupil.Losses.on_train_batch_end
+    said = pupil.Progress.on_train_batch_end
 
     def interrupted(self, index, logs=None):
         said(self, index, logs)
         if index == 5:
             raise KeyboardInterrupt
 
-    monkeypatch.setattr(pupil.Losses, "on_train_batch_end", interrupted)
+    monkeypatch.setattr(pupil.Progress, "on_train_batch_end", interrupted)
     settings = config.preset("lite", image_size=32, load_size=32, zoom=False, batch_size=1, steps=9)
     with caplog.at_level("INFO", "r2f"):
-        pupil.learn(network, [(photo, 255 - photo)], settings)
+        pupil.learn("bloom", network, pupil.Lessons([(photo, 255 - photo)], settings))
     assert "stopped" in caplog.text
     assert any(not np.array_equal(*each) for each in zip(before, network.get_weights(), strict=True))
 
