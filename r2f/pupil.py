@@ -28,7 +28,7 @@ import keras  # noqa: E402
 import numpy as np  # noqa: E402
 from tqdm import tqdm  # noqa: E402
 
-from r2f import config, data, pair, retouch, slim  # noqa: E402
+from r2f import config, data, distil, pair, retouch, slim  # noqa: E402
 from r2f.bloom import Bloomer  # noqa: E402
 from r2f.images import read_picture, to_float, write_picture  # noqa: E402
 from r2f.judged import Judged  # noqa: E402
@@ -149,18 +149,30 @@ def middle(picture: np.ndarray) -> np.ndarray:
     return picture[top:top + most, left:left + most]
 
 
-def painted(bloomer: Bloomer, name: str, pictures: list[np.ndarray], folder: Path | None = None) -> list[np.ndarray]:
+def on_average(bloomer: Bloomer, name: str, picture: np.ndarray) -> np.ndarray:
+    """What a generator makes of a picture, uint8 (H, W, 3), on average over the moves of `r2f.distil`: without a weave."""
+    height, width = picture.shape[:2]
+    total = np.zeros(picture.shape, np.float32)
+    for down, right in distil.MOVES:
+        moved = np.pad(picture, ((down, distil.STRIDE - down), (right, distil.STRIDE - right), (0, 0)), mode="reflect")
+        total += bloomer.paint(name, moved)[down:down + height, right:right + width]
+    return retouch.to_pixels(total / len(distil.MOVES))
+
+
+def painted(bloomer: Bloomer, name: str, pictures: list[np.ndarray], folder: Path | None = None,
+            average: bool = False) -> list[np.ndarray]:
     """What a pair's generator makes of each picture. Those that lie in `folder` are read, the others are put there."""
     made, network = [], bloomer.info["files"][f"{name}.safetensors"]["sha256"] if folder else ""
+    network, paint = (f"{network} on average", on_average) if average else (network, Bloomer.paint)
     for picture in tqdm(pictures, desc=f"painting ({name})", unit="picture", disable=None):
         if folder:
             key = hashlib.sha256(f"{network} {picture.shape}".encode() + np.ascontiguousarray(picture).data).hexdigest()
             path = folder / f"{key[:32]}.png"
             if not path.exists():
-                write_picture(bloomer.paint(name, picture), path)
+                write_picture(paint(bloomer, name, picture), path)
             made.append(read_picture(path))
         else:
-            made.append(bloomer.paint(name, picture))
+            made.append(paint(bloomer, name, picture))
     return made
 
 
@@ -198,6 +210,8 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--strokes", type=Path, metavar="PAIR", help="folder of a second pair to learn from: its strokes, that "
                         f"is what changes within {retouch.STROKES} pixels, go over the first one's colours")
     parser.add_argument("--turn-strokes", action="store_true", help="the second pair swaps light and dark: turn them back")
+    parser.add_argument("--average", action="store_true", help="learn what the teachers paint on average over four small moves "
+                        "of the photo: a weave of dots is gone from that, the strokes stay; painting takes four times as long")
     parser.add_argument("--photos", type=int, metavar="N", help="take about so many of the photos, evenly spaced (default: all)")
     parser.add_argument("--zoom", action=argparse.BooleanOptionalAction, help="crops of any size are shrunk, or all are cut as "
                         "they are (default: shrunk)", default=True)
@@ -235,9 +249,9 @@ def main(arguments: list[str] | None = None) -> int:
         return 2
     if options.paintings:
         options.paintings.mkdir(parents=True, exist_ok=True)
-    blooms = painted(teacher, "bloom", photos, options.paintings)
+    blooms = painted(teacher, "bloom", photos, options.paintings, options.average)
     if second:
-        strokes = painted(second, "bloom", photos, options.paintings)
+        strokes = painted(second, "bloom", photos, options.paintings, options.average)
         strokes = map(retouch.turned, strokes) if options.turn_strokes else strokes
         blooms = [retouch.stroked(colours, retouch.calmed(photo, each))
                   for photo, colours, each in zip(photos, blooms, strokes, strict=True)]

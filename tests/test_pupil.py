@@ -81,6 +81,25 @@ def test_it_learns_the_strokes_of_a_second_pair_from_some_of_the_photos(pairs, d
         assert (with_turned == retouch.stroked(painting, retouch.calmed(photo, retouch.turned(strokes)))).all()
 
 
+def test_on_average_over_small_moves_a_pattern_on_the_grid_is_gone_and_the_picture_stays(tmp_path):
+    picture = np.random.default_rng(0).integers(60, 190, (40, 47, 3), dtype=np.uint8)
+
+    class Weaving:
+        info = {"files": {"bloom.safetensors": {"sha256": "0"}}}
+
+        def paint(self, name, picture):  # always at the same place of its grid
+            down, right = (np.where(np.arange(side) % 4 < 2, 40, -40) for side in picture.shape[:2])
+            return (picture + np.stack([down[:, None] + 0 * right, right + 0 * down[:, None], down[:, None] * right // 40], -1)
+                    ).astype(np.uint8)
+
+    plain = Weaving().paint("bloom", picture)
+    assert np.abs(plain.astype(int) - picture).max() == 40
+    assert (pupil.on_average(Weaving(), "bloom", picture) == picture).all()
+    for _ in range(2):  # painted, then read
+        assert (pupil.painted(Weaving(), "bloom", [picture], tmp_path, average=True)[0] == picture).all()
+    assert len(list(tmp_path.iterdir())) == 1
+
+
 def test_both_learn_at_once_what_is_painted_and_the_way_back(pairs):
     networks = pair.load_pair(pairs[0])[0]
     photo = drawn.rime(1, 32)
