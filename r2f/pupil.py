@@ -227,12 +227,12 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         side = options.crop or options.side
         steps = options.bloom_steps or options.frost_steps or options.together_steps
-        crops = config.preset("lite", image_size=side, load_size=options.side, steps=steps,
-                              zoom=options.zoom and side < options.side, batch_size=options.batch_size,
-                              learning_rate=options.learning_rate, prefixes=options.prefixes, colourful=options.colourful,
-                              seed=options.seed, discriminator_filters=options.discriminator_filters,
-                              discriminator_norm=options.discriminator_norm, augment=options.augment,
-                              teacher_weight=options.teacher_weight or 0.0)
+        judge = {} if options.teacher_weight is None else {
+            "teacher_weight": options.teacher_weight, "discriminator_filters": options.discriminator_filters,
+            "discriminator_norm": options.discriminator_norm, "augment": options.augment}
+        crops = config.preset("lite", image_size=side, load_size=options.side, zoom=options.zoom and side < options.side,
+                              batch_size=options.batch_size, learning_rate=options.learning_rate, prefixes=options.prefixes,
+                              colourful=options.colourful, seed=options.seed, steps=steps, **judge)
         networks, info = pair.load_pair(options.pupil, dtype_policy("auto"))
         if options.filters is not None:
             slim.check(info["networks"], options.filters)
@@ -249,8 +249,9 @@ def main(arguments: list[str] | None = None) -> int:
         return 2
     if options.paintings:
         options.paintings.mkdir(parents=True, exist_ok=True)
-    blooms = painted(teacher, "bloom", photos, options.paintings, options.average)
-    if second:
+    looked_at = options.bloom_steps or options.together_steps or options.filters is not None
+    blooms = painted(teacher, "bloom", photos, options.paintings, options.average) if looked_at else photos
+    if second and looked_at:
         strokes = painted(second, "bloom", photos, options.paintings, options.average)
         strokes = map(retouch.turned, strokes) if options.turn_strokes else strokes
         blooms = [retouch.stroked(colours, retouch.calmed(photo, each))
