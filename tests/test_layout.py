@@ -20,6 +20,7 @@ MAY_IMPORT = {
     "augment": set(),
     "cyclegan": {"config", "networks", "pool", "augment"},
     "distil": {"config", "cyclegan"},
+    "judged": {"config", "cyclegan"},
     "run": set(),
     "files": set(),
     "checkpoint": {"run", "archive"},  # archive is its command line
@@ -46,7 +47,8 @@ MAY_IMPORT = {
     "bloom": {"images", "networks", "pair", "brush", "compare", "film", "allocator"},
     "film": {"images"},
     "slim": {"networks"},
-    "pupil": {"config", "data", "images", "networks", "pair", "bloom", "allocator", "output", "slim", "retouch"},
+    "pupil": {"config", "data", "images", "networks", "pair", "bloom", "allocator", "output", "slim", "retouch", "distil",
+              "judged"},
     "retouch": {"brush"},
     "keeper": {"run"},
     "runner": {"config", "keeper", "run", "device"},

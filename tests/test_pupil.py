@@ -174,11 +174,15 @@ def test_a_pair_that_a_discriminator_judged_is_written_while_it_learns(pairs, dr
     assert pupil.main([*command[:-3], "--teacher-weight=-1"]) == 2
 
 
-def test_bloom_can_be_left_as_it_is(pairs, drawn_folder, tmp_path):
+def test_bloom_can_be_left_as_it_is(pairs, drawn_folder, tmp_path, monkeypatch):
+    asked, paint, networks = [], Bloomer.paint, pair.read_pair_json(pairs[1])["networks"]
+    monkeypatch.setattr(Bloomer, "paint", lambda self, name, picture: asked.append(
+        name if self.info["networks"] == networks else "its own") or paint(self, name, picture))
     assert pupil.main([*options(pairs, drawn_folder, tmp_path / "out"), "--bloom-steps=0", "--frost-steps=3"]) == 0
     before, after = (pair.read_pair_json(each)["files"] for each in (pairs[0], tmp_path / "out"))
     assert before["bloom.safetensors"] == after["bloom.safetensors"] and before["frost.safetensors"] != after["frost.safetensors"]
     assert pair.read_pair_json(tmp_path / "out")["step"] == 3
+    assert asked == ["frost"] * 5 + ["its own"] * 6  # no teacher painted a photo in vain
 
 
 def test_bloom_learns_what_it_is_shown(pairs):
