@@ -139,7 +139,7 @@ def picture(pixels: np.ndarray, alt: str, kind: str = "") -> str:
     Image.fromarray(pixels).save(file, "WEBP", quality=86, method=4)
     data = base64.b64encode(file.getvalue()).decode()
     height, width = pixels.shape[:2]
-    return (f"<img class='{kind}' loading=lazy width={width} height={height} alt='{escape(alt, quote=True)}' "
+    return (f"<img class='{kind}' decoding=async width={width} height={height} alt='{escape(alt, quote=True)}' "
             f"src='data:image/webp;base64,{data}'>")
 
 
