@@ -134,6 +134,7 @@ class Progress(keras.callbacks.Callback):
             log.info("%s: step %d of %d, %s", self.name, done, self.steps,
                      ", ".join(f"{name} {value:.4f}" for name, value in self.last.items()))
         if done % KEEP_STEPS == 0:
+            _ = self.model  # with JAX, asking for it puts the weights back where they can be read
             self.keep()
 
 
@@ -275,6 +276,7 @@ def main(arguments: list[str] | None = None) -> int:
             alone = replace(crops, steps=options.judge_steps, learning_rate=JUDGE_LEARNING_RATE)
             learn("discriminator", learner.flower_judge, Verdicts(shown, alone, flowers))
         learned["bloom"] = learn("bloom", learner, BesidePaintings(shown, crops, flowers), keep)
+        networks["bloom"].trainable = True  # an average is not, but it may learn on together with frost
     elif options.bloom_steps:
         learned["bloom"] = learn("bloom", networks["bloom"], Lessons(shown, crops), keep)
     if options.frost_steps:

@@ -174,6 +174,27 @@ def test_a_pair_that_a_discriminator_judged_is_written_while_it_learns(pairs, dr
     assert pupil.main([*command[:-3], "--teacher-weight=-1"]) == 2
 
 
+def test_bloom_learns_on_together_with_frost_after_a_discriminator_judged_it(pairs, drawn_folder, tmp_path):
+    command = [*options(pairs, drawn_folder, tmp_path / "out"), "--bloom-steps=2", "--frost-steps=0", "--teacher-weight=2",
+               "--judge-steps=0", "--discriminator-filters=4"]
+    made = []
+    for more in ([], ["--together-steps=2"]):
+        assert pupil.main([*command, *more]) == 0
+        made.append(pair.read_pair_json(tmp_path / "out")["files"]["bloom.safetensors"]["sha256"])
+    assert made[0] != made[1]
+
+
+def test_the_weights_are_asked_for_before_they_are_kept(monkeypatch):
+    """On JAX they are with the training until a callback asks for its model."""
+    monkeypatch.setattr(pupil, "KEEP_STEPS", 2)
+    order = []
+    monkeypatch.setattr(pupil.Progress, "model", property(lambda self: order.append("asked")))
+    progress = pupil.Progress("bloom", 9, lambda: order.append("kept"))
+    for index in range(4):
+        progress.on_train_batch_end(index, {})
+    assert order == ["asked", "kept"] * 2
+
+
 def test_bloom_can_be_left_as_it_is(pairs, drawn_folder, tmp_path, monkeypatch):
     asked, paint, networks = [], Bloomer.paint, pair.read_pair_json(pairs[1])["networks"]
     monkeypatch.setattr(Bloomer, "paint", lambda self, name, picture: asked.append(
