@@ -262,6 +262,7 @@ def main(arguments: list[str] | None = None) -> int:
         networks = {"bloom": slimmer(networks["bloom"], info["networks"], options.filters, photos),
                     "frost": slimmer(networks["frost"], info["networks"], options.filters, blooms + flowers)}
         info["networks"] = info["networks"] | {"filters": options.filters}
+    keras.utils.set_random_seed(options.seed)  # of a discriminator's first weights, and of the noise while both learn
     learned, shown = {}, list(zip(photos, blooms, strict=True))
     learned_from = data.Pictures(photos, flowers, [], [])
 
