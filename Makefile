@@ -1,6 +1,7 @@
-# make install: what the product needs, into .venv.   make demo: the page.   make test: the tests.
+# make install: what the product needs, into .venv.   make demo: the page.   make test: the tests, JOBS files at a time.
 # make test-crash: the long tests of crashes, damage and races, about 20 minutes.   make lint: ruff.
 PYTHON ?= python3
+JOBS ?= 2
 BIN := .venv/bin
 
 .PHONY: install demo test test-crash lint clean
@@ -10,7 +11,7 @@ demo: .venv/installed
 	$(BIN)/python app.py --open
 
 test: .venv/installed-dev
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n $(JOBS) --dist loadfile
 
 test-crash: .venv/installed-dev
 	$(BIN)/python -m pytest -m crash

@@ -13,6 +13,7 @@ The map, in reading order; docs/ARCHITECTURE.md says why.
     networks    the generator and the discriminator
     pool        earlier fakes, for the discriminators
     augment     differentiable augmentation, for the discriminators
+    projected   a discriminator with trained eyes
     cyclegan    the objective on one screen
     distil      a pair that learns from a pair
     checkpoint  a training's state

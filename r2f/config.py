@@ -58,10 +58,13 @@ class Config:
     norm: str = setting("everywhere", "instance norms of a generator: after every convolution, or in the blocks alone, which "
                         "lets brightness and hue through", structural=True, choices=("everywhere", "blocks"))
     norm_before_tanh: bool = setting(False, "instance norm as a generator's last layer before tanh", structural=True)
-    discriminator_filters: int = setting(64, "filters of a discriminator's first layer", structural=True)
-    discriminator_strides: int = setting(3, "halvings in a discriminator: 3 judges patches of 70 pixels, 4 of 142",
+    discriminator: str = setting("patch", "what judges: patch learns from nothing, projected looks through a network that "
+                                 "learned from photos, and so needs fewer pictures and steps, and requirements-eval.txt",
+                                 structural=True, choices=("patch", "projected"))
+    discriminator_filters: int = setting(64, "filters of a patch discriminator's first layer", structural=True)
+    discriminator_strides: int = setting(3, "halvings in a patch discriminator: 3 judges patches of 70 pixels, 4 of 142",
                                          structural=True)
-    discriminator_norm: str = setting("instance", "what holds a discriminator steady: instance norm, spectral norm of its "
+    discriminator_norm: str = setting("instance", "what holds a patch discriminator steady: instance norm, spectral norm of its "
                                       "kernels in its place, or both", structural=True, choices=("instance", "spectral", "both"))
 
     # the objective
@@ -115,6 +118,8 @@ class Config:
                 raise ConfigError(f"{name} is {getattr(self, name)}; it must be at least 1.")
         if self.image_size % 4 or self.image_size < 32:
             raise ConfigError(f"image_size is {self.image_size}; it must be a multiple of 4 and at least 32.")
+        if self.discriminator == "projected" and self.image_size % 32:
+            raise ConfigError(f"image_size is {self.image_size}; for a projected discriminator it must be a multiple of 32.")
         if self.load_size < self.image_size:
             raise ConfigError(f"load_size is {self.load_size}, smaller than image_size {self.image_size}; "
                               "a crop must fit into its picture, so raise it.")

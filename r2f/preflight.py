@@ -23,6 +23,9 @@ METRICS_LINE_BYTES = 520
 EVENTS_BYTES = 900  # of a line of metrics in an event file
 SPARE_BYTES = 50_000_000  # what is left of a disk for everybody else
 CGROUP = Path("/sys/fs/cgroup")  # where Linux says what a container may use
+# A projected discriminator: its weights, those that learn, and for each pixel of a picture the numbers that its convolutions give
+# and the products that these take. Counted on the network; tests/test_preflight.py does it again.
+PROJECTED_PARAMETERS, PROJECTED_LEARNED, PROJECTED_NUMBERS, PROJECTED_PRODUCTS = 4_027_448, 150_020, 189, 15_940
 # Measured on Linux, TensorFlow on a CPU, batch sizes 1 and 4, 64 to 256 pixels, lite and r2f; tests/test_preflight.py has it.
 PROGRAM_BYTES = 1_230_000_000  # Python, Keras, TensorFlow, the traced step
 STATE_COPIES = 1.6 + 1  # the state with its gradients, and the copy that is being saved
@@ -54,9 +57,10 @@ class Estimate:
 def estimate(config: Config, pictures: tuple[int, int] | None = None) -> Estimate:
     """The needs of a training with that many rime photos and flower paintings; they are counted where that is not said."""
     generator, discriminator = generator_parameters(config), discriminator_parameters(config)
-    trained = 2 * (generator + discriminator)
+    learned = PROJECTED_LEARNED if config.discriminator == "projected" else discriminator
     pools = 2 * config.pool_size * config.image_size ** 2 * 3
-    state = 4 * (3 * trained + 2 * generator + pools)  # weights and two moments, averages, pools
+    # Weights and two moments, averages, pools.
+    state = 4 * (2 * (3 * generator + discriminator + 2 * learned) + 2 * generator + pools)
     pair = 2 * 2 * generator
     picture_pixels = LONG_SIDE * config.load_size ** 2
     drawn = (2 * (DRAWN_TRAIN + DRAWN_TEST) if config.drawn else 0) + 2 * config.add_drawn
@@ -135,7 +139,9 @@ def generator_parameters(config: Config) -> int:
 
 
 def discriminator_parameters(config: Config) -> int:
-    """Weights of one discriminator, as `networks.discriminator` builds it."""
+    """Weights of one discriminator, as `networks.discriminator` or `projected.projected_discriminator` builds it."""
+    if config.discriminator == "projected":
+        return PROJECTED_PARAMETERS
     filters = config.discriminator_filters
     widths = [filters * min(2 ** i, 8) for i in range(1, config.discriminator_strides)] + [8 * filters]
     total, inputs = 16 * 3 * filters + filters, filters
@@ -151,7 +157,7 @@ def step_numbers(config: Config) -> float:
     if config.residual == "concat":  # what is put side by side is a new picture
         generator += filters / 4 * config.blocks * (config.blocks + 3) / 2
     widths = [min(2 ** i, 8) / 4 ** (i + 1) for i in range(strides)] + [8 / 4 ** strides]
-    discriminator = config.discriminator_filters * sum(widths)
+    discriminator = PROJECTED_NUMBERS if config.discriminator == "projected" else config.discriminator_filters * sum(widths)
     generated, judged = (6 if config.identity_weight else 4), 6  # pictures of each in a step
     return config.batch_size * config.image_size ** 2 * (generated * generator + judged * discriminator)
 

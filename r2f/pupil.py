@@ -30,6 +30,7 @@ from tqdm import tqdm  # noqa: E402
 
 from r2f import config, data, distil, pair, retouch, slim  # noqa: E402
 from r2f.bloom import Bloomer  # noqa: E402
+from r2f.features import NoFeatures, lite1_weights  # noqa: E402
 from r2f.images import read_picture, to_float, write_picture  # noqa: E402
 from r2f.judged import Judged  # noqa: E402
 from r2f.networks import dtype_policy  # noqa: E402
@@ -216,8 +217,8 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--photos", type=int, metavar="N", help="take about so many of the photos, evenly spaced (default: all)")
     parser.add_argument("--zoom", action=argparse.BooleanOptionalAction, help="crops of any size are shrunk, or all are cut as "
                         "they are (default: shrunk)", default=True)
-    for option in ("batch_size", "learning_rate", "prefixes", "colourful", "seed", "discriminator_filters", "discriminator_norm",
-                   "augment"):
+    for option in ("batch_size", "learning_rate", "prefixes", "colourful", "seed", "discriminator", "discriminator_filters",
+                   "discriminator_norm", "augment"):
         each = config.Config.__dataclass_fields__[option]  # as in a training
         default = {"batch_size": 2, "learning_rate": 5e-4, "discriminator_filters": 32, "discriminator_norm": "spectral",
                    "augment": "none"}.get(option, each.default)
@@ -229,14 +230,16 @@ def main(arguments: list[str] | None = None) -> int:
         side = options.crop or options.side
         steps = options.bloom_steps or options.frost_steps or options.together_steps
         judge = {} if options.teacher_weight is None else {
-            "teacher_weight": options.teacher_weight, "discriminator_filters": options.discriminator_filters,
-            "discriminator_norm": options.discriminator_norm, "augment": options.augment}
+            name: getattr(options, name)
+            for name in ("teacher_weight", "discriminator", "discriminator_filters", "discriminator_norm", "augment")}
         crops = config.preset("lite", image_size=side, load_size=options.side, zoom=options.zoom and side < options.side,
                               batch_size=options.batch_size, learning_rate=options.learning_rate, prefixes=options.prefixes,
                               colourful=options.colourful, seed=options.seed, steps=steps, **judge)
         networks, info = pair.load_pair(options.pupil, dtype_policy("auto"))
         if options.filters is not None:
             slim.check(info["networks"], options.filters)
+        if judge and options.discriminator == "projected":
+            lite1_weights()  # what is missing is said before anything is painted
         teacher = Bloomer.load(options.teacher)
         second = Bloomer.load(options.strokes) if options.strokes else None
         photos = [middle(each) for each in some(data.load_folder(options.rime, "rime photos", options.side), options.photos)]
@@ -245,7 +248,7 @@ def main(arguments: list[str] | None = None) -> int:
     except slim.CannotSlim as error:
         print(f"{options.pupil}: {error}", file=sys.stderr)
         return 2
-    except (config.ConfigError, data.NoPictures, pair.BadPair) as error:
+    except (config.ConfigError, data.NoPictures, pair.BadPair, NoFeatures) as error:
         print(error, file=sys.stderr)
         return 2
     if options.paintings:

@@ -270,9 +270,12 @@ def work(config: Config) -> float:
         outputs = config.discriminator_filters * (8 if last else min(2 ** place, 8))
         judge += 16 * inputs * outputs / 4 ** (place if last else place + 1)
         inputs = outputs
+    judge = preflight.PROJECTED_PRODUCTS if config.discriminator == "projected" else judge
     passes = 6 if config.identity_weight else 4
     judged = 4 * 3 + 2 * 2 + (2 * 3 if config.gradient_penalty else 0)
-    trained = 2 * (preflight.generator_parameters(config) + preflight.discriminator_parameters(config))
+    learned = (preflight.PROJECTED_LEARNED if config.discriminator == "projected" else
+               preflight.discriminator_parameters(config))
+    trained = 2 * (preflight.generator_parameters(config) + learned)
     return config.image_size ** 2 * (3 * passes * generator + judged * judge) + UPDATE * trained / config.batch_size
 
 

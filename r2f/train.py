@@ -54,6 +54,7 @@ from r2f.ending import (  # noqa: E402
     say,
     what_to_free,
 )
+from r2f.features import NoFeatures  # noqa: E402
 from r2f.heartbeat import Heartbeat  # noqa: E402
 from r2f.networks import device, dtype_policy, on_gpu  # noqa: E402
 from r2f.output import save_pair  # noqa: E402
@@ -207,7 +208,7 @@ def refuse_to_overwrite(run: Run) -> None:
 
 def verdict(error: BaseException, run: Run, settings: Config | None) -> tuple[int, str] | None:
     """Exit code and sentence for an error that has one."""
-    if isinstance(error, ConfigError | data.NoPictures | checkpoint.BadCheckpoint | pair.BadPair):
+    if isinstance(error, ConfigError | data.NoPictures | checkpoint.BadCheckpoint | pair.BadPair | NoFeatures):
         return EXIT_BAD_INPUT, str(error)
     if isinstance(error, RunBusy):
         return EXIT_BUSY, str(error)
