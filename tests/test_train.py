@@ -122,8 +122,9 @@ def test_on_jax_too_every_step_goes_on_to_the_same_end(tmp_path):
              "test_train.py::test_the_pair_of_a_run_is_the_averaged_generators",
              "test_recorder.py::test_measuring_changes_no_number_of_the_training")
     here = Path(__file__).parent
-    # The same steps are compiled again and again.
-    cached = {"JAX_COMPILATION_CACHE_DIR": str(tmp_path), "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0"}
+    # The same steps are compiled again and again: quickly rather than well.
+    cached = {"JAX_COMPILATION_CACHE_DIR": str(tmp_path), "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
+              "JAX_DISABLE_MOST_OPTIMIZATIONS": "1"}
     subprocess.run([sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *(str(here / name) for name in names)],
                    check=True, cwd=here.parent, env={**os.environ, "KERAS_BACKEND": "jax", **cached})
 
