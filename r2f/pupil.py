@@ -2,8 +2,8 @@
 
 `python -m r2f.train --teacher` asks its teacher anew at every step, which on a processor is most of the work. Here the teacher
 paints every picture once. Then bloom learns what the teacher made of each photo; frost learns the way back from what that bloom
-paints, and what the teacher made of each painting; both by L1 alone (Hinton et al. 2015, arXiv:1503.02531), or bloom with a
-discriminator beside it (`--teacher-weight`, `r2f.judged`). With `--together-steps` both then learn at once, as in a cycle.
+paints, and what the teacher made of each painting; both by L1 alone (Hinton et al. 2015, arXiv:1503.02531), or with a
+discriminator beside each (`--teacher-weight`, `r2f.judged`). With `--together-steps` both then learn at once, as in a cycle.
 Teacher and pupil may be of different shapes; with `--filters` the pupil is made slimmer first (`r2f.slim`), and so faster. With
 `--strokes` there are two teachers (`r2f.retouch`).
 """
@@ -70,27 +70,33 @@ class ThereAndBack(Lessons):
         return photos, (paintings, photos)
 
 
-class BesidePaintings(Lessons):
-    """Lessons for bloom and a discriminator: a photo and flowers, uint8 (H, W, 3), and what the teacher made of the photo."""
+class BesideReal(Lessons):
+    """Lessons for a generator and a discriminator: pictures, what the teacher made of them, and real ones of that kind, uint8
+    (H, W, 3). With `back`, the lessons of frost's way back, these too."""
 
-    def __init__(self, pairs: list[tuple[np.ndarray, np.ndarray]], settings: config.Config, flowers: list[np.ndarray]):
+    def __init__(self, pairs: list[tuple[np.ndarray, np.ndarray]], settings: config.Config, real: list[np.ndarray],
+                 back: Lessons | None = None):
         super().__init__(pairs, settings)
-        self.flowers = flowers
+        self.real, self.back = real, back
 
     def __getitem__(self, step):
-        photos, paintings = super().__getitem__(step)
-        return (photos, data.domain_batch(self.flowers, data.FLOWER, self.settings, step)), paintings
+        given, made = super().__getitem__(step)
+        real = data.domain_batch(self.real, data.FLOWER, self.settings, step)
+        if not self.back:
+            return (given, real), made
+        paintings, photos = self.back[step]
+        return (given, real, paintings), (made, photos)
 
 
-class Verdicts(BesidePaintings):
-    """Lessons for a discriminator alone: flowers and what the teacher made of photos, and 1 for the former, 0 for the latter."""
+class Verdicts(BesideReal):
+    """Lessons for a discriminator alone: real pictures and what the teacher made, and 1 for the former, 0 for the latter."""
 
     loss = "mean_squared_error"
 
     def __getitem__(self, step):
-        (_, flowers), paintings = super().__getitem__(step)
-        verdicts = np.repeat(np.float32([1, 0]), len(flowers)).reshape(-1, 1, 1, 1)
-        return np.concatenate([flowers, paintings]), verdicts
+        (_, real), made = super().__getitem__(step)
+        verdicts = np.repeat(np.float32([1, 0]), len(real)).reshape(-1, 1, 1, 1)
+        return np.concatenate([real, made]), verdicts
 
 
 def together(networks: dict[str, keras.Model]) -> keras.Model:
@@ -103,7 +109,7 @@ def together(networks: dict[str, keras.Model]) -> keras.Model:
 
 
 def learn(name: str, network: keras.Model, lessons: Lessons, keep: Callable[[], None] = lambda: None) -> float:
-    """Teach a generator, both at once, or bloom beside its discriminator; gives the last loss, where a picture's range is 2. The
+    """Teach a generator, both at once, or one beside its discriminator; gives the last loss, where a picture's range is 2. The
     learning rate falls linearly to 0. `keep` is called from time to time. Ctrl-C ends it early, and keeps what was learned."""
     settings = lessons.settings
     schedule = keras.optimizers.schedules.PolynomialDecay(settings.learning_rate, settings.steps, 0.0)
@@ -205,9 +211,12 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--together-steps", type=int, default=0, metavar="N", help="steps that both learn at once after that: "
                         "bloom goes on, and keeps what frost needs for the way back (default 0)")
     parser.add_argument("--teacher-weight", type=float, metavar="W", help="let a discriminator that sees the flower paintings "
-                        "judge bloom's, too, while bloom learns alone; what the teacher painted weighs W times as much as that")
+                        "judge bloom's, too, while bloom learns alone, and one that sees the photos frost's; what the teacher "
+                        "made weighs W times as much as that")
     parser.add_argument("--judge-steps", type=int, default=1000, metavar="N", help="steps that the discriminator learns alone "
-                        "before, from what the teacher painted (default 1000)")
+                        "before, from what the teacher made (default 1000)")
+    parser.add_argument("--cycle-weight", type=float, default=10.0, metavar="W", help="what the way back of the photos weighs "
+                        "while frost learns beside a discriminator (default 10)")
     parser.add_argument("--filters", type=int, metavar="N", help="make the pupil slimmer first, to N filters")
     parser.add_argument("--strokes", type=Path, metavar="PAIR", help="folder of a second pair to learn from: its strokes, that "
                         f"is what changes within {retouch.STROKES} pixels, go over the first one's colours")
@@ -230,8 +239,8 @@ def main(arguments: list[str] | None = None) -> int:
         side = options.crop or options.side
         steps = options.bloom_steps or options.frost_steps or options.together_steps
         judge = {} if options.teacher_weight is None else {
-            name: getattr(options, name)
-            for name in ("teacher_weight", "discriminator", "discriminator_filters", "discriminator_norm", "augment")}
+            name: getattr(options, name) for name in ("teacher_weight", "discriminator", "discriminator_filters",
+                                                      "discriminator_norm", "augment", "cycle_weight")}
         crops = config.preset("lite", image_size=side, load_size=options.side, zoom=options.zoom and side < options.side,
                               batch_size=options.batch_size, learning_rate=options.learning_rate, prefixes=options.prefixes,
                               colourful=options.colourful, seed=options.seed, steps=steps, **judge)
@@ -273,20 +282,25 @@ def main(arguments: list[str] | None = None) -> int:
         pair.save_pair(options.output, networks, pair_info(crops, steps, learned_from)
                        | {"networks": info["networks"], "preset": info.get("preset", "")})
 
-    if options.bloom_steps and options.teacher_weight is not None:
-        learner = Judged(replace(crops, **info["networks"]), networks["bloom"], dtype_policy("auto"))
-        networks["bloom"] = learner.bloom_average
+    def teach(name, steps, pairs, real, back=None):
+        settings = replace(crops, steps=steps)
+        if options.teacher_weight is None:
+            return learn(name, networks[name], Lessons([*(back or []), *pairs], settings), keep)
+        learner = Judged(replace(settings, **info["networks"]), networks[name], name, dtype_policy("auto"))
+        networks[name] = learner.average
         if options.judge_steps:
             alone = replace(crops, steps=options.judge_steps, learning_rate=JUDGE_LEARNING_RATE)
-            learn("discriminator", learner.flower_judge, Verdicts(shown, alone, flowers))
-        learned["bloom"] = learn("bloom", learner, BesidePaintings(shown, crops, flowers), keep)
-        networks["bloom"].trainable = True  # an average is not, but it may learn on together with frost
-    elif options.bloom_steps:
-        learned["bloom"] = learn("bloom", networks["bloom"], Lessons(shown, crops), keep)
+            learn("discriminator", learner.judge, Verdicts(pairs, alone, real))
+        loss = learn(name, learner, BesideReal(pairs, settings, real, Lessons(back, settings) if back else None), keep)
+        networks[name].trainable = True  # an average is not, but it may learn on together with the other
+        return loss
+
+    if options.bloom_steps:
+        learned["bloom"] = teach("bloom", options.bloom_steps, shown, flowers)
     if options.frost_steps:
         own = painted(Bloomer(networks, info), "bloom", photos)
-        both = [*zip(own, photos, strict=True), *zip(flowers, rime, strict=True)]
-        learned["frost"] = learn("frost", networks["frost"], Lessons(both, replace(crops, steps=options.frost_steps)), keep)
+        learned["frost"] = teach("frost", options.frost_steps, list(zip(flowers, rime, strict=True)), photos,
+                                 list(zip(own, photos, strict=True)))
     if options.together_steps:
         lessons = ThereAndBack(shown, replace(crops, steps=options.together_steps))
         learned["both"] = learn("both", together(networks), lessons, keep)

@@ -121,7 +121,7 @@ def test_beside_a_discriminator_bloom_alone_learns_from_its_teacher_and_from_pai
     networks, info = pair.load_pair(pairs[0])
     model = Judged(replace(settings, **info["networks"]), networks["bloom"])
     photos, flowers = [drawn.rime(each, 32) for each in range(4)], [drawn.flower(each, 32) for each in range(3)]
-    lessons = pupil.BesidePaintings([(photo, 255 - photo) for photo in photos], settings, flowers)
+    lessons = pupil.BesideReal([(photo, 255 - photo) for photo in photos], settings, flowers)
     (photo, flower), sought = lessons[0]
     assert photo.shape == flower.shape == sought.shape == (2, 32, 32, 3) and np.allclose(photo, -sought, atol=1e-6)
     assert any(np.allclose(flower[0], to_float(turned), atol=1e-6) for each in flowers for turned in (each, each[:, ::-1]))
@@ -139,6 +139,33 @@ def test_beside_a_discriminator_bloom_alone_learns_from_its_teacher_and_from_pai
              if any(not np.array_equal(*each) for each in zip(before[name], network.get_weights(), strict=True))}
     assert moved == {"bloom", "flower_judge"}
     assert all(np.array_equal(*each) for each in zip(before["bloom"], networks["bloom"].get_weights(), strict=True))
+
+
+def test_beside_a_discriminator_frost_learns_from_its_teacher_from_photos_and_the_way_back(pairs):
+    settings = config.preset("lite", image_size=32, load_size=32, zoom=False, batch_size=2, steps=1, learning_rate=1e-3,
+                             augment="none", discriminator_filters=4, teacher_weight=3.0, cycle_weight=7.0, pool_size=0,
+                             averaging=0.0)
+    networks, info = pair.load_pair(pairs[0])
+    model = Judged(replace(settings, **info["networks"]), networks["frost"], "frost")
+    photos, flowers = [drawn.rime(each, 32) for each in range(4)], [drawn.flower(each, 32) for each in range(3)]
+    back = pupil.Lessons([(255 - photo, photo) for photo in photos], settings)
+    lessons = pupil.BesideReal([(flower, flower // 2) for flower in flowers], settings, photos, back)
+    (flower, real, painting), (sought, photo) = lessons[0]
+    assert np.allclose(flower, 2 * sought + 1, atol=4 / 255) and np.allclose(painting, -photo, atol=1e-6)
+    assert any(np.allclose(real[0], to_float(turned), atol=1e-6) for each in photos for turned in (each, each[:, ::-1]))
+    made, again = (np.asarray(networks["frost"](each)) for each in (flower, painting))
+    verdicts = [keras.ops.convert_to_numpy(model.rime_judge(each)) for each in (made, real)]
+    parts = {name: getattr(model, name) for name in ("bloom", "flower_judge", "frost", "rime_judge")}
+    before = {name: network.get_weights() for name, network in parts.items()}
+    pupil.learn("frost", model, lessons)
+    told = {name: float(each.result()) for name, each in model.trackers.items()}
+    assert told == pytest.approx({"teacher_rime": 3 * np.abs(made - sought).mean(),
+                                  "adversarial_rime": ((verdicts[0] - 1) ** 2).mean(),
+                                  "discriminator_rime": ((verdicts[1] - 1) ** 2).mean() / 2 + (verdicts[0] ** 2).mean() / 2,
+                                  "cycle_rime": 7 * np.abs(again - photo).mean()}, rel=1e-4)
+    moved = {name for name, network in parts.items()
+             if any(not np.array_equal(*each) for each in zip(before[name], network.get_weights(), strict=True))}
+    assert moved == {"frost", "rime_judge"}
 
 
 @pytest.mark.parametrize("norm", ["instance", "spectral"])
@@ -184,6 +211,18 @@ def test_bloom_learns_on_together_with_frost_after_a_discriminator_judged_it(pai
         made.append(pair.read_pair_json(tmp_path / "out")["files"])
     assert made[0]["bloom.safetensors"] != made[1]["bloom.safetensors"]
     assert made[1] == made[2]
+
+
+def test_frost_alone_can_be_judged(pairs, drawn_folder, tmp_path, caplog):
+    command = [*options(pairs, drawn_folder, tmp_path / "out"), "--bloom-steps=0", "--frost-steps=3", "--teacher-weight=1",
+               "--judge-steps=2", "--discriminator-filters=4"]
+    with caplog.at_level("INFO", "r2f"):
+        assert pupil.main(command) == 0
+    said = next(line for line in caplog.messages if line.startswith("frost: step 3 of 3"))
+    assert {each.split()[0] for each in said.split(", ")[1:]} == {"loss", "teacher_rime", "adversarial_rime",
+                                                                  "discriminator_rime", "cycle_rime"}
+    before, after = (pair.read_pair_json(each)["files"] for each in (pairs[0], tmp_path / "out"))
+    assert before["bloom.safetensors"] == after["bloom.safetensors"] and before["frost.safetensors"] != after["frost.safetensors"]
 
 
 def test_the_weights_are_asked_for_before_they_are_kept(monkeypatch):
