@@ -1,8 +1,8 @@
 """A pupil between its teacher and a discriminator: it makes what the teacher made, so that it passes for the real thing.
 
 L1 alone is least where a pupil paints the middle of what it can't tell apart, and so paints softly; a discriminator sees that no
-painting is soft (Isola et al. 2017, arXiv:1611.07004). One generator alone learns, so a step costs a quarter of a CycleGAN's.
-Knows nothing about files.
+painting is soft (Isola et al. 2017, arXiv:1611.07004). Where one generator alone learns, a step costs a quarter of a
+CycleGAN's. Knows nothing about files.
 """
 
 from dataclasses import replace
@@ -13,52 +13,100 @@ from keras import ops
 from r2f.config import Config
 from r2f.cyclegan import CycleGAN, judged, l1
 
+MOVED_WEIGHT = 2.0  # of `moved_flower`
+KINDS = "flower", "rime"
+
 
 class Judged(CycleGAN):
-    """Bloom or frost, `name`, beside the discriminator of what it makes; all pictures are (N, S, S, 3).
+    """The generators `LEARNS` of `networks`, {"bloom": ..., "frost": ...}, beside the discriminator of pictures of `KIND`; all
+    pictures are (N, S, S, 3). The averages of those that learn follow them; all start as `networks`.
 
-    Bloom is given rime and real flowers, and seeks what the teacher made of that rime. Frost is given flowers and real rime,
-    and seeks what the teacher made of those flowers; and besides paintings of bloom, and seeks their photos. The teacher's term
-    weighs `config.teacher_weight` times as much as the discriminator's, that of the way back `config.cycle_weight` times.
-
-    `learner` learns and `average` follows it; both start as `network`.
+    What the teacher made weighs `config.teacher_weight` times as much as the discriminator's verdict, and the way back
+    `config.cycle_weight` times.
     """
 
-    def __init__(self, config: Config, network: keras.Model, name: str = "bloom", dtype=None):
-        super().__init__(replace(config, identity_weight=0.0, light_weight=0.0), dtype)
-        self.learns, other = (("bloom", "flower"), ("frost", "rime"))[::1 if name == "bloom" else -1]
-        for each in (self.learner, self.average):
-            each.set_weights(network.get_weights())
-        for idle in (getattr(self, other[0]), getattr(self, f"{other[1]}_judge")):
-            idle.trainable = False
-        terms = ("teacher", "adversarial", "discriminator", *(["cycle"] if name == "frost" else []))
-        self.trackers = {each: keras.metrics.Mean(name=each) for each in (f"{term}_{self.learns[1]}" for term in terms)}
+    LEARNS: tuple[str, ...]
+    KIND: str
+    LOSSES: tuple[str, ...]
+
+    def __init__(self, config: Config, networks: dict[str, keras.Model], dtype=None):
+        super().__init__(replace(config, identity_weight=0.0, light_weight=0.0, cycle_colour_noise=0.0), dtype)
+        for name, network in networks.items():
+            generator = getattr(self, name)
+            generator.trainable = name in self.LEARNS
+            for each in (generator, getattr(self, f"{name}_average")):
+                each.set_weights(network.get_weights())
+        for kind in KINDS:
+            getattr(self, f"{kind}_judge").trainable = kind == self.KIND
+        self.trackers = {name: keras.metrics.Mean(name=name) for name in self.LOSSES}
 
     @property
-    def learner(self):
-        return getattr(self, self.learns[0])
+    def judge(self) -> keras.Model:
+        """The discriminator that learns."""
+        return getattr(self, f"{self.KIND}_judge")
 
     @property
-    def average(self):
-        return getattr(self, f"{self.learns[0]}_average")
+    def averaged(self) -> dict[str, keras.Model]:
+        """The averages of the generators that learn, by name."""
+        return {name: getattr(self, f"{name}_average") for name in self.LEARNS}
 
-    @property
-    def judge(self):
-        return getattr(self, f"{self.learns[1]}_judge")
+    def beside(self, made, sought, real) -> dict:
+        """The terms of what was made, what the teacher made, and real pictures."""
+        pool = getattr(self, f"{self.KIND}_pool")
+        return {
+            f"teacher_{self.KIND}": self.config.teacher_weight * l1(made, sought),
+            f"adversarial_{self.KIND}": ops.mean((judged(self.judge, self.augment(made)) - 1) ** 2),
+            f"discriminator_{self.KIND}": self.discriminator_loss(self.judge, real, pool, made),
+        }
+
+
+class JudgedBloom(Judged):
+    """Given rime and real flowers, seeks what the teacher made of that rime."""
+
+    LEARNS, KIND, LOSSES = ("bloom",), "flower", ("teacher_flower", "adversarial_flower", "discriminator_flower")
 
     def call(self, pictures, training=False):
-        given, _, *paintings = self.shaped(pictures)
-        return self.learner(ops.concatenate([given, *paintings]))  # one pass: instance norm is per picture
+        return self.bloom(self.shaped(pictures)[0])
 
     def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
-        kind, count = self.learns[1], self.config.batch_size
-        (_, real, *_), (sought, *photos) = self.shaped(x), self.shaped([y] if kind == "flower" else y)
-        made, pool = y_pred[:count], getattr(self, f"{kind}_pool")
-        loss = {
-            f"teacher_{kind}": self.config.teacher_weight * l1(made, sought),
-            f"adversarial_{kind}": ops.mean((judged(self.judge, self.augment(made)) - 1) ** 2),
-            f"discriminator_{kind}": self.discriminator_loss(self.judge, real, pool, made),
-        }
-        if photos:
-            loss["cycle_rime"] = self.config.cycle_weight * l1(y_pred[count:], photos[0])
-        return self.summed(loss)
+        (_, real), (sought,) = self.shaped(x), self.shaped([y])
+        return self.summed(self.beside(y_pred, sought, real))
+
+
+class JudgedFrost(Judged):
+    """Given flowers, real rime and bloom's paintings, seeks what the teacher made of those flowers, and the paintings' photos."""
+
+    LEARNS, KIND, LOSSES = ("frost",), "rime", ("teacher_rime", "adversarial_rime", "discriminator_rime", "cycle_rime")
+
+    def call(self, pictures, training=False):
+        flower, _, painting = self.shaped(pictures)
+        made = self.frost(ops.concatenate([flower, painting]))  # one pass: instance norm is per picture
+        return made[:self.config.batch_size], made[self.config.batch_size:]
+
+    def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
+        (_, real, _), (sought, photo), (made, again) = self.shaped(x), self.shaped(y), y_pred
+        return self.summed(self.beside(made, sought, real) | {"cycle_rime": self.config.cycle_weight * l1(again, photo)})
+
+
+class JudgedBoth(Judged):
+    """As for bloom; frost learns the way back from bloom at the same time, so bloom keeps what frost needs.
+
+    A photo moved by a few pixels must become the same painting, moved: what a discriminator may take for canvas, a weave on the
+    generator's own grid, does not move with the photo.
+    """
+
+    LEARNS, KIND, LOSSES = ("bloom", "frost"), "flower", (*JudgedBloom.LOSSES, "moved_flower", "cycle_rime")
+
+    def call(self, pictures, training=False):
+        rime = self.shaped(pictures)[0]
+        flower = self.bloom(rime)
+        moved, rime_moved = self.moved(flower, rime)
+        return {"flower": flower, "moved": moved, "flower_of_moved": self.bloom(rime_moved), "rime_moved": rime_moved,
+                "rime_again": self.frost(self.noisy(moved))}
+
+    def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
+        (_, real), (sought,), made = self.shaped(x), self.shaped([y]), y_pred
+        return self.summed(self.beside(made["flower"], sought, real) | {
+            "moved_flower": MOVED_WEIGHT * l1(made["flower_of_moved"], made["moved"]),
+            "cycle_rime": self.config.cycle_weight * l1(made["rime_again"], made["rime_moved"]),
+        })

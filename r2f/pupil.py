@@ -32,7 +32,7 @@ from r2f import config, data, distil, pair, retouch, slim  # noqa: E402
 from r2f.bloom import Bloomer  # noqa: E402
 from r2f.features import NoFeatures, lite1_weights  # noqa: E402
 from r2f.images import read_picture, to_float, write_picture  # noqa: E402
-from r2f.judged import Judged  # noqa: E402
+from r2f.judged import Judged, JudgedBloom, JudgedBoth, JudgedFrost  # noqa: E402
 from r2f.networks import dtype_policy  # noqa: E402
 from r2f.output import pair_info  # noqa: E402
 
@@ -52,7 +52,8 @@ class Lessons(keras.utils.PyDataset):
 
     def __init__(self, pairs: list[tuple[np.ndarray, np.ndarray]], settings: config.Config):
         super().__init__()
-        self.stacked, self.settings = [np.concatenate(each, axis=-1) for each in pairs], settings
+        self.pairs, self.settings = pairs, settings
+        self.stacked = [np.concatenate(each, axis=-1) for each in pairs]
 
     def __len__(self):
         return self.settings.steps
@@ -211,12 +212,12 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--together-steps", type=int, default=0, metavar="N", help="steps that both learn at once after that: "
                         "bloom goes on, and keeps what frost needs for the way back (default 0)")
     parser.add_argument("--teacher-weight", type=float, metavar="W", help="let a discriminator that sees the flower paintings "
-                        "judge bloom's, too, while bloom learns alone, and one that sees the photos frost's; what the teacher "
+                        "judge bloom's, too, and one that sees the photos frost's, while frost learns alone; what the teacher "
                         "made weighs W times as much as that")
     parser.add_argument("--judge-steps", type=int, default=1000, metavar="N", help="steps that the discriminator learns alone "
                         "before, from what the teacher made (default 1000)")
     parser.add_argument("--cycle-weight", type=float, default=10.0, metavar="W", help="what the way back of the photos weighs "
-                        "while frost learns beside a discriminator (default 10)")
+                        "beside a discriminator (default 10)")
     parser.add_argument("--filters", type=int, metavar="N", help="make the pupil slimmer first, to N filters")
     parser.add_argument("--strokes", type=Path, metavar="PAIR", help="folder of a second pair to learn from: its strokes, that "
                         f"is what changes within {retouch.STROKES} pixels, go over the first one's colours")
@@ -282,28 +283,35 @@ def main(arguments: list[str] | None = None) -> int:
         pair.save_pair(options.output, networks, pair_info(crops, steps, learned_from)
                        | {"networks": info["networks"], "preset": info.get("preset", "")})
 
-    def teach(name, steps, pairs, real, back=None):
-        settings = replace(crops, steps=steps)
-        if options.teacher_weight is None:
-            return learn(name, networks[name], Lessons([*(back or []), *pairs], settings), keep)
-        learner = Judged(replace(settings, **info["networks"]), networks[name], name, dtype_policy("auto"))
-        networks[name] = learner.average
+    def beside(name, learner, lessons):
+        """Teach what a discriminator judges; what it comes to on average is the pair's from then on."""
+        networks.update(learner.averaged)
         if options.judge_steps:
-            alone = replace(crops, steps=options.judge_steps, learning_rate=JUDGE_LEARNING_RATE)
-            learn("discriminator", learner.judge, Verdicts(pairs, alone, real))
-        loss = learn(name, learner, BesideReal(pairs, settings, real, Lessons(back, settings) if back else None), keep)
-        networks[name].trainable = True  # an average is not, but it may learn on together with the other
+            alone = replace(lessons.settings, steps=options.judge_steps, learning_rate=JUDGE_LEARNING_RATE)
+            learn("discriminator", learner.judge, Verdicts(lessons.pairs, alone, lessons.real))
+        loss = learn(name, learner, lessons, keep)
+        for network in learner.averaged.values():
+            network.trainable = True  # an average is not, but it may learn on together with the other
         return loss
 
+    shape, policy = info["networks"], dtype_policy("auto")
     if options.bloom_steps:
-        learned["bloom"] = teach("bloom", options.bloom_steps, shown, flowers)
+        settings = replace(crops, steps=options.bloom_steps)
+        learned["bloom"] = (
+            beside("bloom", JudgedBloom(replace(settings, **shape), networks, policy), BesideReal(shown, settings, flowers))
+            if judge else learn("bloom", networks["bloom"], Lessons(shown, settings), keep))
     if options.frost_steps:
-        own = painted(Bloomer(networks, info), "bloom", photos)
-        learned["frost"] = teach("frost", options.frost_steps, list(zip(flowers, rime, strict=True)), photos,
-                                 list(zip(own, photos, strict=True)))
+        settings, frosted = replace(crops, steps=options.frost_steps), list(zip(flowers, rime, strict=True))
+        back = list(zip(painted(Bloomer(networks, info), "bloom", photos), photos, strict=True))
+        learned["frost"] = (
+            beside("frost", JudgedFrost(replace(settings, **shape), networks, policy),
+                   BesideReal(frosted, settings, photos, Lessons(back, settings)))
+            if judge else learn("frost", networks["frost"], Lessons([*back, *frosted], settings), keep))
     if options.together_steps:
-        lessons = ThereAndBack(shown, replace(crops, steps=options.together_steps))
-        learned["both"] = learn("both", together(networks), lessons, keep)
+        settings = replace(crops, steps=options.together_steps)
+        learned["both"] = (
+            beside("both", JudgedBoth(replace(settings, **shape), networks, policy), BesideReal(shown, settings, flowers))
+            if judge else learn("both", together(networks), ThereAndBack(shown, settings), keep))
     keep()
     print(f"{options.output}: loss of {', '.join(f'{name} {loss:.4f}' for name, loss in learned.items())}")
     return 0

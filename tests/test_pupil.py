@@ -8,10 +8,11 @@ import pytest
 from tiny import TINY
 
 from r2f import config, drawn, pair, pupil, retouch
+from r2f.augment import shift
 from r2f.bloom import Bloomer
 from r2f.compare import mean_colour_difference
 from r2f.images import to_float
-from r2f.judged import Judged
+from r2f.judged import MOVED_WEIGHT, JudgedBloom, JudgedBoth, JudgedFrost
 from r2f.networks import discriminator, generator
 
 
@@ -119,7 +120,7 @@ def test_beside_a_discriminator_bloom_alone_learns_from_its_teacher_and_from_pai
     settings = config.preset("lite", image_size=32, load_size=32, zoom=False, batch_size=2, steps=1, learning_rate=1e-3,
                              augment="none", discriminator_filters=4, teacher_weight=3.0, pool_size=0, averaging=0.0)
     networks, info = pair.load_pair(pairs[0])
-    model = Judged(replace(settings, **info["networks"]), networks["bloom"])
+    model = JudgedBloom(replace(settings, **info["networks"]), networks)
     photos, flowers = [drawn.rime(each, 32) for each in range(4)], [drawn.flower(each, 32) for each in range(3)]
     lessons = pupil.BesideReal([(photo, 255 - photo) for photo in photos], settings, flowers)
     (photo, flower), sought = lessons[0]
@@ -146,7 +147,7 @@ def test_beside_a_discriminator_frost_learns_from_its_teacher_from_photos_and_th
                              augment="none", discriminator_filters=4, teacher_weight=3.0, cycle_weight=7.0, pool_size=0,
                              averaging=0.0)
     networks, info = pair.load_pair(pairs[0])
-    model = Judged(replace(settings, **info["networks"]), networks["frost"], "frost")
+    model = JudgedFrost(replace(settings, **info["networks"]), networks)
     photos, flowers = [drawn.rime(each, 32) for each in range(4)], [drawn.flower(each, 32) for each in range(3)]
     back = pupil.Lessons([(255 - photo, photo) for photo in photos], settings)
     lessons = pupil.BesideReal([(flower, flower // 2) for flower in flowers], settings, photos, back)
@@ -166,6 +167,35 @@ def test_beside_a_discriminator_frost_learns_from_its_teacher_from_photos_and_th
     moved = {name for name, network in parts.items()
              if any(not np.array_equal(*each) for each in zip(before[name], network.get_weights(), strict=True))}
     assert moved == {"frost", "rime_judge"}
+
+
+def test_beside_a_discriminator_both_learn_and_a_moved_photo_is_to_become_the_moved_painting(pairs, monkeypatch):
+    settings = config.preset("lite", image_size=32, load_size=32, zoom=False, batch_size=2, steps=1, learning_rate=1e-3,
+                             augment="none", discriminator_filters=4, teacher_weight=3.0, cycle_weight=7.0, cycle_noise=0.0,
+                             pool_size=0, averaging=0.0)
+    networks, info = pair.load_pair(pairs[0])
+    model = JudgedBoth(replace(settings, **info["networks"]), networks)
+    moved = lambda each: shift(each, *(np.full((2, 1, 1, 1), pixels, "float32") for pixels in (2, 1)))  # noqa: E731
+    monkeypatch.setattr(model, "moved", lambda *both: [moved(each) for each in both])
+    photos, flowers = [drawn.rime(each, 32) for each in range(4)], [drawn.flower(each, 32) for each in range(3)]
+    lessons = pupil.BesideReal([(photo, 255 - photo) for photo in photos], settings, flowers)
+    (photo, flower), sought = lessons[0]
+    bloom, frost = networks["bloom"], networks["frost"]
+    painted = bloom(photo)
+    terms = {"teacher_flower": 3 * np.abs(painted - sought).mean(),
+             "adversarial_flower": np.mean((keras.ops.convert_to_numpy(model.flower_judge(painted)) - 1) ** 2),
+             "moved_flower": MOVED_WEIGHT * np.abs(bloom(moved(photo)) - moved(painted)).mean(),
+             "cycle_rime": 7 * np.abs(frost(moved(painted)) - moved(photo)).mean()}
+    assert terms["moved_flower"] > 0.01  # what its grid of 4 pixels leaves
+    parts = {name: getattr(model, name) for name in ("bloom", "flower_judge", "frost", "rime_judge")}
+    before = {name: network.get_weights() for name, network in parts.items()}
+    pupil.learn("both", model, lessons)
+    told = {name: float(each.result()) for name, each in model.trackers.items()}
+    assert told.pop("discriminator_flower") > 0
+    assert told == pytest.approx(terms, rel=1e-4)
+    learned = {name for name, network in parts.items()
+               if any(not np.array_equal(*each) for each in zip(before[name], network.get_weights(), strict=True))}
+    assert learned == {"bloom", "frost", "flower_judge"}
 
 
 @pytest.mark.parametrize("norm", ["instance", "spectral"])
