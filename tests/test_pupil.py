@@ -231,16 +231,19 @@ def test_a_pair_that_a_discriminator_judged_is_written_while_it_learns(pairs, dr
     assert pupil.main([*command[:-3], "--teacher-weight=-1"]) == 2
 
 
-def test_bloom_learns_on_together_with_frost_after_a_discriminator_judged_it(pairs, drawn_folder, tmp_path):
+def test_bloom_learns_on_together_with_frost_after_a_discriminator_judged_it(pairs, drawn_folder, tmp_path, monkeypatch):
     """And the same command gives the same pair, whatever was drawn by chance before."""
     command = [*options(pairs, drawn_folder, tmp_path / "out"), "--bloom-steps=2", "--frost-steps=0", "--teacher-weight=2",
-               "--judge-steps=1", "--discriminator-filters=4"]
-    made = []
-    for more in ([], ["--together-steps=2"], ["--together-steps=2"]):
-        assert pupil.main([*command, *more]) == 0
-        made.append(pair.read_pair_json(tmp_path / "out")["files"])
-    assert made[0]["bloom.safetensors"] != made[1]["bloom.safetensors"]
-    assert made[1] == made[2]
+               "--judge-steps=1", "--discriminator-filters=4", "--together-steps=3"]
+    monkeypatch.setattr(pupil, "KEEP_STEPS", 2)  # once after bloom's steps, once among those of both, once at the end
+    written, save = [], pair.save_pair
+    monkeypatch.setattr(pair, "save_pair", lambda folder, *given: (save(folder, *given),
+                                                                   written.append(pair.read_pair_json(folder)["files"])))
+    for _ in range(2):
+        assert pupil.main(command) == 0
+    first, again = written[:3], written[3:]
+    assert first == again
+    assert first[0]["bloom.safetensors"] != first[2]["bloom.safetensors"]
 
 
 def test_frost_alone_can_be_judged(pairs, drawn_folder, tmp_path, caplog):
