@@ -11,7 +11,7 @@ demo: .venv/installed
 	$(BIN)/python app.py --open
 
 test: .venv/installed-dev
-	$(BIN)/python -m pytest -n $(JOBS) --dist loadfile
+	$(BIN)/python -m pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder
 
 test-crash: .venv/installed-dev
 	$(BIN)/python -m pytest -m crash
