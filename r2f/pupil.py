@@ -52,8 +52,7 @@ class Lessons(keras.utils.PyDataset):
 
     def __init__(self, pairs: list[tuple[np.ndarray, np.ndarray]], settings: config.Config):
         super().__init__()
-        self.pairs, self.settings = pairs, settings
-        self.stacked = [np.concatenate(each, axis=-1) for each in pairs]
+        self.stacked, self.settings = [np.concatenate(each, axis=-1) for each in pairs], settings
 
     def __len__(self):
         return self.settings.steps
@@ -283,35 +282,32 @@ def main(arguments: list[str] | None = None) -> int:
         pair.save_pair(options.output, networks, pair_info(crops, steps, learned_from)
                        | {"networks": info["networks"], "preset": info.get("preset", "")})
 
-    def beside(name, learner, lessons):
+    def during(steps):
+        return replace(crops, steps=steps)
+
+    def beside(name, kind, steps, pairs, real, back=None):
         """Teach what a discriminator judges; what it comes to on average is the pair's from then on."""
+        learner = kind(replace(during(steps), **info["networks"]), networks, dtype_policy("auto"))
         networks.update(learner.averaged)
         if options.judge_steps:
-            alone = replace(lessons.settings, steps=options.judge_steps, learning_rate=JUDGE_LEARNING_RATE)
-            learn("discriminator", learner.judge, Verdicts(lessons.pairs, alone, lessons.real))
-        loss = learn(name, learner, lessons, keep)
+            alone = replace(during(options.judge_steps), learning_rate=JUDGE_LEARNING_RATE)
+            learn("discriminator", learner.judge, Verdicts(pairs, alone, real))
+        loss = learn(name, learner, BesideReal(pairs, during(steps), real, back), keep)
         for network in learner.averaged.values():
             network.trainable = True  # an average is not, but it may learn on together with the other
         return loss
 
-    shape, policy = info["networks"], dtype_policy("auto")
-    if options.bloom_steps:
-        settings = replace(crops, steps=options.bloom_steps)
-        learned["bloom"] = (
-            beside("bloom", JudgedBloom(replace(settings, **shape), networks, policy), BesideReal(shown, settings, flowers))
-            if judge else learn("bloom", networks["bloom"], Lessons(shown, settings), keep))
-    if options.frost_steps:
-        settings, frosted = replace(crops, steps=options.frost_steps), list(zip(flowers, rime, strict=True))
+    if count := options.bloom_steps:
+        learned["bloom"] = (beside("bloom", JudgedBloom, count, shown, flowers) if judge else
+                            learn("bloom", networks["bloom"], Lessons(shown, during(count)), keep))
+    if count := options.frost_steps:
         back = list(zip(painted(Bloomer(networks, info), "bloom", photos), photos, strict=True))
-        learned["frost"] = (
-            beside("frost", JudgedFrost(replace(settings, **shape), networks, policy),
-                   BesideReal(frosted, settings, photos, Lessons(back, settings)))
-            if judge else learn("frost", networks["frost"], Lessons([*back, *frosted], settings), keep))
-    if options.together_steps:
-        settings = replace(crops, steps=options.together_steps)
-        learned["both"] = (
-            beside("both", JudgedBoth(replace(settings, **shape), networks, policy), BesideReal(shown, settings, flowers))
-            if judge else learn("both", together(networks), ThereAndBack(shown, settings), keep))
+        frosted = list(zip(flowers, rime, strict=True))
+        learned["frost"] = (beside("frost", JudgedFrost, count, frosted, photos, Lessons(back, during(count))) if judge else
+                            learn("frost", networks["frost"], Lessons([*back, *frosted], during(count)), keep))
+    if count := options.together_steps:
+        learned["both"] = (beside("both", JudgedBoth, count, shown, flowers) if judge else
+                           learn("both", together(networks), ThereAndBack(shown, during(count)), keep))
     keep()
     print(f"{options.output}: loss of {', '.join(f'{name} {loss:.4f}' for name, loss in learned.items())}")
     return 0
