@@ -115,6 +115,16 @@ def test_both_learn_at_once_what_is_painted_and_the_way_back(pairs):
     assert there < before[0] / 2 and back < before[1] / 2
 
 
+def one_step(name, model, lessons):
+    """What the terms of a judged step come to, and the names of the networks that it moves."""
+    parts = {part: getattr(model, part) for part in ("bloom", "flower_judge", "frost", "rime_judge")}
+    before = {part: network.get_weights() for part, network in parts.items()}
+    pupil.learn(name, model, lessons)
+    return ({term: float(each.result()) for term, each in model.trackers.items()},
+            {part for part, network in parts.items()
+             if any(not np.array_equal(*each) for each in zip(before[part], network.get_weights(), strict=True))})
+
+
 def test_beside_a_discriminator_bloom_alone_learns_from_its_teacher_and_from_paintings(pairs):
     """Its two terms are what the formulas say, and the discriminator learns to tell paintings from its pictures."""
     settings = config.preset("lite", image_size=32, load_size=32, zoom=False, batch_size=2, steps=1, learning_rate=1e-3,
@@ -128,18 +138,14 @@ def test_beside_a_discriminator_bloom_alone_learns_from_its_teacher_and_from_pai
     assert any(np.allclose(flower[0], to_float(turned), atol=1e-6) for each in flowers for turned in (each, each[:, ::-1]))
     painted = np.asarray(networks["bloom"](photo))
     verdicts = [keras.ops.convert_to_numpy(model.flower_judge(each)) for each in (painted, flower)]
-    parts = {name: getattr(model, name) for name in ("bloom", "flower_judge", "frost", "rime_judge")}
-    before = {name: network.get_weights() for name, network in parts.items()}
-    pupil.learn("bloom", model, lessons)
-    told = {name: float(each.result()) for name, each in model.trackers.items()}
+    before = networks["bloom"].get_weights()
+    told, moved = one_step("bloom", model, lessons)
     assert told == pytest.approx({"teacher_flower": 3 * np.abs(painted - sought).mean(),
                                   "adversarial_flower": ((verdicts[0] - 1) ** 2).mean(),
                                   "discriminator_flower": ((verdicts[1] - 1) ** 2).mean() / 2 + (verdicts[0] ** 2).mean() / 2},
                                  rel=1e-4)
-    moved = {name for name, network in parts.items()
-             if any(not np.array_equal(*each) for each in zip(before[name], network.get_weights(), strict=True))}
     assert moved == {"bloom", "flower_judge"}
-    assert all(np.array_equal(*each) for each in zip(before["bloom"], networks["bloom"].get_weights(), strict=True))
+    assert all(np.array_equal(*each) for each in zip(before, networks["bloom"].get_weights(), strict=True))
 
 
 def test_beside_a_discriminator_frost_learns_from_its_teacher_from_photos_and_the_way_back(pairs):
@@ -156,16 +162,11 @@ def test_beside_a_discriminator_frost_learns_from_its_teacher_from_photos_and_th
     assert any(np.allclose(real[0], to_float(turned), atol=1e-6) for each in photos for turned in (each, each[:, ::-1]))
     made, again = (np.asarray(networks["frost"](each)) for each in (flower, painting))
     verdicts = [keras.ops.convert_to_numpy(model.rime_judge(each)) for each in (made, real)]
-    parts = {name: getattr(model, name) for name in ("bloom", "flower_judge", "frost", "rime_judge")}
-    before = {name: network.get_weights() for name, network in parts.items()}
-    pupil.learn("frost", model, lessons)
-    told = {name: float(each.result()) for name, each in model.trackers.items()}
+    told, moved = one_step("frost", model, lessons)
     assert told == pytest.approx({"teacher_rime": 3 * np.abs(made - sought).mean(),
                                   "adversarial_rime": ((verdicts[0] - 1) ** 2).mean(),
                                   "discriminator_rime": ((verdicts[1] - 1) ** 2).mean() / 2 + (verdicts[0] ** 2).mean() / 2,
                                   "cycle_rime": 7 * np.abs(again - photo).mean()}, rel=1e-4)
-    moved = {name for name, network in parts.items()
-             if any(not np.array_equal(*each) for each in zip(before[name], network.get_weights(), strict=True))}
     assert moved == {"frost", "rime_judge"}
 
 
@@ -187,14 +188,9 @@ def test_beside_a_discriminator_both_learn_and_a_moved_photo_is_to_become_the_mo
              "moved_flower": MOVED_WEIGHT * np.abs(bloom(moved(photo)) - moved(painted)).mean(),
              "cycle_rime": 7 * np.abs(frost(moved(painted)) - moved(photo)).mean()}
     assert terms["moved_flower"] > 0.01  # what its grid of 4 pixels leaves
-    parts = {name: getattr(model, name) for name in ("bloom", "flower_judge", "frost", "rime_judge")}
-    before = {name: network.get_weights() for name, network in parts.items()}
-    pupil.learn("both", model, lessons)
-    told = {name: float(each.result()) for name, each in model.trackers.items()}
+    told, learned = one_step("both", model, lessons)
     assert told.pop("discriminator_flower") > 0
     assert told == pytest.approx(terms, rel=1e-4)
-    learned = {name for name, network in parts.items()
-               if any(not np.array_equal(*each) for each in zip(before[name], network.get_weights(), strict=True))}
     assert learned == {"bloom", "frost", "flower_judge"}
 
 
