@@ -14,7 +14,17 @@ from r2f.config import Config
 from r2f.cyclegan import CycleGAN, judged, l1
 
 MOVED_WEIGHT = 2.0  # of `moved_flower`
+FINE_COLOUR_WEIGHT = 10.0  # of `fine_colour`
 KINDS = "flower", "rime"
+
+
+def fine_colour(pictures):
+    """How far the colours of pictures (N, S, S, 3), apart from their lightness, are from their mean over 3 x 3 pixels; a mean.
+
+    Strokes are of light and dark. What else changes so fast is specks and the weave that hides a photo for the way back.
+    """
+    colours = pictures - ops.mean(pictures, axis=-1, keepdims=True)
+    return l1(colours[:, 1:-1, 1:-1], ops.average_pool(colours, 3, 1, "valid"))
 
 
 class Judged(CycleGAN):
@@ -22,7 +32,7 @@ class Judged(CycleGAN):
     pictures are (N, S, S, 3). The averages of those that learn follow them; all start as `networks`.
 
     What the teacher made weighs `config.teacher_weight` times as much as the discriminator's verdict, and the way back
-    `config.cycle_weight` times.
+    `config.cycle_weight` times. No discriminator keeps a generator from specks of colour, so they cost something, too.
     """
 
     LEARNS: tuple[str, ...]
@@ -57,13 +67,15 @@ class Judged(CycleGAN):
             f"teacher_{self.KIND}": self.config.teacher_weight * l1(made, sought),
             f"adversarial_{self.KIND}": ops.mean((judged(self.judge, self.augment(made)) - 1) ** 2),
             f"discriminator_{self.KIND}": self.discriminator_loss(self.judge, real, pool, made),
+            f"fine_colour_{self.KIND}": FINE_COLOUR_WEIGHT * fine_colour(made),
         }
 
 
 class JudgedBloom(Judged):
     """Given rime and real flowers, seeks what the teacher made of that rime."""
 
-    LEARNS, KIND, LOSSES = ("bloom",), "flower", ("teacher_flower", "adversarial_flower", "discriminator_flower")
+    LEARNS, KIND, LOSSES = ("bloom",), "flower", ("teacher_flower", "adversarial_flower", "discriminator_flower",
+                                                  "fine_colour_flower")
 
     def call(self, pictures, training=False):
         return self.bloom(self.shaped(pictures)[0])
@@ -76,7 +88,8 @@ class JudgedBloom(Judged):
 class JudgedFrost(Judged):
     """Given flowers, real rime and bloom's paintings, seeks what the teacher made of those flowers, and the paintings' photos."""
 
-    LEARNS, KIND, LOSSES = ("frost",), "rime", ("teacher_rime", "adversarial_rime", "discriminator_rime", "cycle_rime")
+    LEARNS, KIND, LOSSES = ("frost",), "rime", ("teacher_rime", "adversarial_rime", "discriminator_rime", "fine_colour_rime",
+                                              "cycle_rime")
 
     def call(self, pictures, training=False):
         flower, _, painting = self.shaped(pictures)

@@ -223,6 +223,8 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--turn-strokes", action="store_true", help="the second pair swaps light and dark: turn them back")
     parser.add_argument("--average", action="store_true", help="learn what the teachers paint on average over four small moves "
                         "of the photo: a weave of dots is gone from that, the strokes stay; painting takes four times as long")
+    parser.add_argument("--no-specks", action="store_true", help="learn what the teachers paint without specks of colour: each "
+                        f"colour, not its light and dark, is made the median of {retouch.SPECKS} x {retouch.SPECKS} pixels")
     parser.add_argument("--photos", type=int, metavar="N", help="take about so many of the photos, evenly spaced (default: all)")
     parser.add_argument("--zoom", action=argparse.BooleanOptionalAction, help="crops of any size are shrunk, or all are cut as "
                         "they are (default: shrunk)", default=True)
@@ -269,6 +271,8 @@ def main(arguments: list[str] | None = None) -> int:
         strokes = map(retouch.turned, strokes) if options.turn_strokes else strokes
         blooms = [retouch.stroked(colours, retouch.calmed(photo, each))
                   for photo, colours, each in zip(photos, blooms, strokes, strict=True)]
+    if options.no_specks and looked_at:
+        blooms = list(map(retouch.speckless, blooms))
     rime = painted(teacher, "frost", flowers, options.paintings) if options.frost_steps else []
     if options.filters is not None:
         networks = {"bloom": slimmer(networks["bloom"], info["networks"], options.filters, photos),

@@ -1,11 +1,11 @@
 """What teachers painted, retouched before a pupil learns it: the colours of one with the strokes of another.
 
-A CycleGAN may swap light and dark by chance, and a training may fill plain skies with waves; neither must be learned. Knows
-nothing about pairs or files.
+A CycleGAN may swap light and dark by chance, and a training may fill plain skies with waves or leave specks of colour; none of
+these must be learned. Knows nothing about pairs or files.
 """
 
 import numpy as np
-from PIL import Image
+from PIL import Image, ImageFilter
 
 from r2f.brush import enlarged, luminance
 
@@ -13,6 +13,7 @@ TURNED = -0.8, 215.0  # a painting's brightness, 0 to 255, times the one plus th
 PLAIN = 4.0  # standard deviation of the brightness in a window, 0 to 255, below which a photo is plain there
 WINDOW = 8  # pixels to a side, of that window
 WAVES = 16  # pixels: what changes faster goes from plain places
+SPECKS = 5  # pixels to a side, of the window whose median a colour becomes
 STROKES = 24  # pixels: what changes faster is a stroke, what changes more slowly a colour
 
 
@@ -29,6 +30,13 @@ def calmed(photo: np.ndarray, painting: np.ndarray) -> np.ndarray:
     weight = np.exp(-variance.clip(0) / PLAIN ** 2)  # (H, W, 1): 1 where nothing varies
     smooth = lowered(painting * weight, WAVES) / lowered(weight, WAVES).clip(1e-3)
     return to_pixels(painting + weight * (smooth - painting))
+
+
+def speckless(painting: np.ndarray) -> np.ndarray:
+    """A painting, uint8 (H, W, 3), with its light and dark as they are and each colour the median of those around it."""
+    light, *colours = Image.fromarray(painting).convert("YCbCr").split()
+    smooth = (plane.filter(ImageFilter.MedianFilter(SPECKS)) for plane in colours)
+    return np.asarray(Image.merge("YCbCr", (light, *smooth)).convert("RGB"))
 
 
 def stroked(colours: np.ndarray, strokes: np.ndarray) -> np.ndarray:

@@ -12,7 +12,7 @@ from r2f.augment import shift
 from r2f.bloom import Bloomer
 from r2f.compare import mean_colour_difference
 from r2f.images import to_float
-from r2f.judged import MOVED_WEIGHT, JudgedBloom, JudgedBoth, JudgedFrost
+from r2f.judged import FINE_COLOUR_WEIGHT, MOVED_WEIGHT, JudgedBloom, JudgedBoth, JudgedFrost, fine_colour
 from r2f.networks import discriminator, generator
 
 
@@ -65,21 +65,23 @@ def test_a_pupil_can_be_made_slimmer_first(pairs, drawn_folder, tmp_path, capsys
     assert f"{pairs[1]}: it has 8 filters" in capsys.readouterr().err
 
 
-def test_it_learns_the_strokes_of_a_second_pair_from_some_of_the_photos(pairs, drawn_folder, tmp_path, monkeypatch):
+def test_it_learns_a_second_pairs_strokes_or_no_specks_from_some_photos(pairs, drawn_folder, tmp_path, monkeypatch):
     shown = []
     monkeypatch.setattr(pupil, "Lessons", lambda both, settings: shown.append(both))
     monkeypatch.setattr(pupil, "learn", lambda *given: 0.0)
     command = options(pairs, drawn_folder, tmp_path / "out")
-    for second in ([], [f"--strokes={pairs[0]}"], [f"--strokes={pairs[0]}", "--turn-strokes"]):
-        assert pupil.main([*command, "--photos=3", *second]) == 0
-    plain, stroked, turned = (blooms for blooms, frosts in zip(shown[::2], shown[1::2], strict=True))
+    for retouched in ([], [f"--strokes={pairs[0]}"], [f"--strokes={pairs[0]}", "--turn-strokes"], ["--no-specks"]):
+        assert pupil.main([*command, "--photos=3", *retouched]) == 0
+    plain, stroked, turned, speckless = (blooms for blooms, frosts in zip(shown[::2], shown[1::2], strict=True))
     assert len(plain) == 3 and len(shown[1]) == 3 + 5
     first, second = (Bloomer.load(each) for each in (pairs[1], pairs[0]))
-    for (photo, painting), (_, with_strokes), (_, with_turned) in zip(plain, stroked, turned, strict=True):
+    for (photo, painting), (_, with_strokes), (_, with_turned), (_, without_specks) in zip(plain, stroked, turned, speckless,
+                                                                                         strict=True):
         assert (painting == first.bloom(photo)).all()
         strokes = np.asarray(second.bloom(photo))
         assert (with_strokes == retouch.stroked(painting, retouch.calmed(photo, strokes))).all()
         assert (with_turned == retouch.stroked(painting, retouch.calmed(photo, retouch.turned(strokes)))).all()
+        assert (without_specks == retouch.speckless(painting)).all() and (without_specks != painting).any()
 
 
 def test_on_average_over_small_moves_a_pattern_on_the_grid_is_gone_and_the_picture_stays(tmp_path):
@@ -115,6 +117,22 @@ def test_both_learn_at_once_what_is_painted_and_the_way_back(pairs):
     assert there < before[0] / 2 and back < before[1] / 2
 
 
+def fine(pictures):
+    """What a mean over 3 x 3 pixels takes from the colours, weighed."""
+    colours = np.asarray(pictures) - np.mean(pictures, axis=-1, keepdims=True)
+    smooth = np.lib.stride_tricks.sliding_window_view(colours, (3, 3), (1, 2)).mean((-2, -1))
+    return FINE_COLOUR_WEIGHT * np.abs(colours[:, 1:-1, 1:-1] - smooth).mean()
+
+
+def test_fine_colours_are_neither_light_and_dark_nor_broad_ones():
+    flat, rows = np.zeros((1, 16, 16, 3), "float32"), np.arange(16, dtype="float32").reshape(1, 16, 1, 1)
+    assert float(fine_colour(flat + np.float32([1, -1, 0]))) == float(fine_colour(flat + rows % 2)) == 0
+    assert float(fine_colour(flat + rows / 16 * np.float32([1, -1, 0]))) == pytest.approx(0, abs=1e-6)
+    speck = flat.copy()
+    speck[0, 8, 8] = 0.9, 0, 0.9
+    assert float(fine_colour(speck)) == pytest.approx((8 + 8) / 9 * 1.2 / 14 ** 2 / 3, rel=1e-4)
+
+
 def one_step(name, model, lessons):
     """What the terms of a judged step come to, and the names of the networks that it moves."""
     parts = {part: getattr(model, part) for part in ("bloom", "flower_judge", "frost", "rime_judge")}
@@ -142,8 +160,8 @@ def test_beside_a_discriminator_bloom_alone_learns_from_its_teacher_and_from_pai
     told, moved = one_step("bloom", model, lessons)
     assert told == pytest.approx({"teacher_flower": 3 * np.abs(painted - sought).mean(),
                                   "adversarial_flower": ((verdicts[0] - 1) ** 2).mean(),
-                                  "discriminator_flower": ((verdicts[1] - 1) ** 2).mean() / 2 + (verdicts[0] ** 2).mean() / 2},
-                                 rel=1e-4)
+                                  "discriminator_flower": ((verdicts[1] - 1) ** 2).mean() / 2 + (verdicts[0] ** 2).mean() / 2,
+                                  "fine_colour_flower": fine(painted)}, rel=1e-4)
     assert moved == {"bloom", "flower_judge"}
     assert all(np.array_equal(*each) for each in zip(before, networks["bloom"].get_weights(), strict=True))
 
@@ -166,7 +184,7 @@ def test_beside_a_discriminator_frost_learns_from_its_teacher_from_photos_and_th
     assert told == pytest.approx({"teacher_rime": 3 * np.abs(made - sought).mean(),
                                   "adversarial_rime": ((verdicts[0] - 1) ** 2).mean(),
                                   "discriminator_rime": ((verdicts[1] - 1) ** 2).mean() / 2 + (verdicts[0] ** 2).mean() / 2,
-                                  "cycle_rime": 7 * np.abs(again - photo).mean()}, rel=1e-4)
+                                  "fine_colour_rime": fine(made), "cycle_rime": 7 * np.abs(again - photo).mean()}, rel=1e-4)
     assert moved == {"frost", "rime_judge"}
 
 
@@ -185,6 +203,7 @@ def test_beside_a_discriminator_both_learn_and_a_moved_photo_is_to_become_the_mo
     painted = bloom(photo)
     terms = {"teacher_flower": 3 * np.abs(painted - sought).mean(),
              "adversarial_flower": np.mean((keras.ops.convert_to_numpy(model.flower_judge(painted)) - 1) ** 2),
+             "fine_colour_flower": fine(painted),
              "moved_flower": MOVED_WEIGHT * np.abs(bloom(moved(photo)) - moved(painted)).mean(),
              "cycle_rime": 7 * np.abs(frost(moved(painted)) - moved(photo)).mean()}
     assert terms["moved_flower"] > 0.01  # what its grid of 4 pixels leaves
@@ -221,7 +240,7 @@ def test_a_pair_that_a_discriminator_judged_is_written_while_it_learns(pairs, dr
     assert any(line.startswith("discriminator: step 4 of 4, loss ") for line in caplog.messages)
     said = next(line for line in caplog.messages if line.startswith("bloom: step 3 of 3"))
     assert {each.split()[0] for each in said.split(", ")[1:]} == {"loss", "teacher_flower", "adversarial_flower",
-                                                                  "discriminator_flower"}
+                                                                  "discriminator_flower", "fine_colour_flower"}
     before, after = (pair.read_pair_json(each)["files"] for each in (pairs[0], tmp_path / "out"))
     assert before["frost.safetensors"] == after["frost.safetensors"] and before["bloom.safetensors"] != after["bloom.safetensors"]
     assert pupil.main([*command[:-3], "--teacher-weight=-1"]) == 2
@@ -249,7 +268,7 @@ def test_frost_alone_can_be_judged(pairs, drawn_folder, tmp_path, caplog):
         assert pupil.main(command) == 0
     said = next(line for line in caplog.messages if line.startswith("frost: step 3 of 3"))
     assert {each.split()[0] for each in said.split(", ")[1:]} == {"loss", "teacher_rime", "adversarial_rime",
-                                                                  "discriminator_rime", "cycle_rime"}
+                                                                  "discriminator_rime", "fine_colour_rime", "cycle_rime"}
     before, after = (pair.read_pair_json(each)["files"] for each in (pairs[0], tmp_path / "out"))
     assert before["bloom.safetensors"] == after["bloom.safetensors"] and before["frost.safetensors"] != after["frost.safetensors"]
 

@@ -1,4 +1,4 @@
-"""What teachers painted, retouched: light and dark are turned back, plain places lose their waves, strokes go over colours."""
+"""What teachers painted, retouched: light is turned back, waves and specks go, strokes go over colours."""
 
 import numpy as np
 
@@ -37,3 +37,15 @@ def test_colours_of_one_painting_and_strokes_of_the_other():
     np.testing.assert_allclose(made.mean((0, 1)), [180, 60, 60], atol=3)
     inside = slice(24, 72)
     np.testing.assert_allclose(made[inside] - made[inside].mean((0, 1)), np.broadcast_to(WAVES, made.shape)[inside], atol=6)
+
+
+def test_specks_of_colour_go_and_edges_and_strokes_of_light_and_dark_stay():
+    picture = pixels(100 + WAVES)
+    picture[:, 64:] = pixels([170, 90, 60])[:, 64:]  # an edge between two colours
+    speck = picture.copy()
+    speck[30:32, 20:22] = 200, 60, 200
+    made = retouch.speckless(speck).astype(int)
+    assert (np.ptp(made[28:34, 18:24], axis=-1) <= 3).all()  # grey again
+    np.testing.assert_allclose(luminance(made), luminance(speck), atol=1.5)
+    np.testing.assert_allclose(made[:, 64:], picture[:, 64:], atol=3)
+    np.testing.assert_allclose(made[40:, :64], picture[40:, :64], atol=3)
