@@ -1,7 +1,7 @@
 """What teachers painted, retouched before a pupil learns it: the colours of one with the strokes of another.
 
-A CycleGAN may swap light and dark by chance, and a training may fill plain skies with waves or leave specks of colour; none of
-these must be learned. Knows nothing about pairs or files.
+A CycleGAN may swap light and dark by chance, and a training may fill plain skies with waves, turn deep blue ones bottle green or
+leave specks of colour; none of these must be learned. Knows nothing about pairs or files.
 """
 
 import numpy as np
@@ -14,6 +14,10 @@ PLAIN = 4.0  # standard deviation of the brightness in a window, 0 to 255, below
 WINDOW = 8  # pixels to a side, of that window
 WAVES = 16  # pixels: what changes faster goes from plain places
 SPECKS = 5  # pixels to a side, of the window whose median a colour becomes
+BLUE_HUES = 285, 300, 340, 352  # degrees in the plane of Cb and Cr: blue from the second to the third, less to the outer ones
+BLUE_STRENGTHS = 25, 55  # from grey, 0 to 128: not yet deep blue, deep blue
+BLUE_SIDE = 4  # pixels to a side: what is smaller is no sky
+BLUE_KEPT = 0.75  # what the photo's colour weighs where it is deep blue; the rest is the painting's
 STROKES = 24  # pixels: what changes faster is a stroke, what changes more slowly a colour
 
 
@@ -37,6 +41,18 @@ def speckless(painting: np.ndarray) -> np.ndarray:
     light, *colours = Image.fromarray(painting).convert("YCbCr").split()
     smooth = (plane.filter(ImageFilter.MedianFilter(SPECKS)) for plane in colours)
     return np.asarray(Image.merge("YCbCr", (light, *smooth)).convert("RGB"))
+
+
+def blue_kept(photo: np.ndarray, painting: np.ndarray) -> np.ndarray:
+    """A painting, uint8 (H, W, 3), with its light and dark as they are, nearly as blue where its photo, of the same size, is deep
+    blue. A sky behind blossoms may be blue; a generator that must tell it from white frost may find green for it."""
+    kept, made = (np.asarray(Image.fromarray(each).convert("YCbCr")).astype(np.float32) for each in (photo, painting))
+    blue, red = np.moveaxis(lowered(kept[..., 1:], BLUE_SIDE) - 128, -1, 0)
+    hue, strength = np.degrees(np.arctan2(red, blue)) % 360, np.hypot(blue, red)
+    weight = BLUE_KEPT * np.interp(hue, BLUE_HUES, (0, 1, 1, 0)) * np.interp(strength, BLUE_STRENGTHS, (0, 1))
+    made[..., 1:] += weight[..., None] * (kept[..., 1:] - made[..., 1:])
+    planes = map(Image.fromarray, np.moveaxis(to_pixels(made), -1, 0))
+    return np.asarray(Image.merge("YCbCr", tuple(planes)).convert("RGB"))
 
 
 def stroked(colours: np.ndarray, strokes: np.ndarray) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""What teachers painted, retouched: light is turned back, waves and specks go, strokes go over colours."""
+"""What teachers painted, retouched: light is turned back, waves and specks go, skies stay blue, strokes go over colours."""
 
 import numpy as np
 
@@ -49,3 +49,17 @@ def test_specks_of_colour_go_and_edges_and_strokes_of_light_and_dark_stay():
     np.testing.assert_allclose(luminance(made), luminance(speck), atol=1.5)
     np.testing.assert_allclose(made[:, 64:], picture[:, 64:], atol=3)
     np.testing.assert_allclose(made[40:, :64], picture[40:, :64], atol=3)
+
+
+def test_a_deep_blue_sky_stays_blue_with_the_paintings_light_and_everything_else_is_as_it_was_painted():
+    photo = pixels([235, 235, 240])  # frost
+    photo[:, 32:64], photo[:, 64:96], photo[:, 96:] = [30, 90, 200], [190, 190, 235], [200, 60, 30]  # deep blue, haze, a coat
+    photo[40:42, 10:12] = [30, 90, 200]  # too small for a sky
+    painting = pixels(np.array([60, 120, 30]) + WAVES[..., :1] / 2)
+    made = retouch.blue_kept(photo, painting)
+    np.testing.assert_allclose(luminance(made), luminance(painting), atol=2)
+    for elsewhere in (slice(0, 24), slice(72, 88), slice(104, 128)):
+        np.testing.assert_allclose(made[:, elsewhere].astype(int), painting[:, elsewhere], atol=2)
+    red, green, blue = made[:, 40:56].mean((0, 1))
+    print(f"sky, painted 60, 120, 30: {red:.0f}, {green:.0f}, {blue:.0f}")
+    assert blue > green + 30 > red + 30
