@@ -25,6 +25,15 @@ def drawn_folder(tmp_path_factory):
 
 
 @pytest.fixture
+def untraced():
+    """TensorFlow computes at once. To trace and optimize a step takes longer than a few of them do."""
+    import tensorflow
+    tensorflow.config.run_functions_eagerly(True)
+    yield
+    tensorflow.config.run_functions_eagerly(False)
+
+
+@pytest.fixture
 def root(tmp_path):
     """A folder for runs; whatever still trains in it at the end is ended."""
     folder = tmp_path / "runs"

@@ -65,6 +65,7 @@ def test_a_pupil_can_be_made_slimmer_first(pairs, drawn_folder, tmp_path, capsys
     assert f"{pairs[1]}: it has 8 filters" in capsys.readouterr().err
 
 
+@pytest.mark.usefixtures("untraced")
 def test_it_learns_retouched_paintings_of_some_photos(pairs, drawn_folder, tmp_path, monkeypatch):
     shown = []
     monkeypatch.setattr(pupil, "Lessons", lambda both, settings: shown.append(both))
@@ -145,6 +146,7 @@ def one_step(name, model, lessons):
              if any(not np.array_equal(*each) for each in zip(before[part], network.get_weights(), strict=True))})
 
 
+@pytest.mark.usefixtures("untraced")
 def test_beside_a_discriminator_bloom_alone_learns_from_its_teacher_and_from_paintings(pairs):
     """Its two terms are what the formulas say, and the discriminator learns to tell paintings from its pictures."""
     settings = config.preset("lite", image_size=32, load_size=32, zoom=False, batch_size=2, steps=1, learning_rate=1e-3,
@@ -168,6 +170,7 @@ def test_beside_a_discriminator_bloom_alone_learns_from_its_teacher_and_from_pai
     assert all(np.array_equal(*each) for each in zip(before, networks["bloom"].get_weights(), strict=True))
 
 
+@pytest.mark.usefixtures("untraced")
 def test_beside_a_discriminator_frost_learns_from_its_teacher_from_photos_and_the_way_back(pairs):
     settings = config.preset("lite", image_size=32, load_size=32, zoom=False, batch_size=2, steps=1, learning_rate=1e-3,
                              augment="none", discriminator_filters=4, teacher_weight=3.0, cycle_weight=7.0, pool_size=0,
@@ -248,6 +251,7 @@ def test_a_pair_that_a_discriminator_judged_is_written_while_it_learns(pairs, dr
     assert pupil.main([*command[:-3], "--teacher-weight=-1"]) == 2
 
 
+@pytest.mark.usefixtures("untraced")
 def test_bloom_learns_on_together_with_frost_after_a_discriminator_judged_it(pairs, drawn_folder, tmp_path, monkeypatch):
     """And the same command gives the same pair, whatever was drawn by chance before."""
     command = [*options(pairs, drawn_folder, tmp_path / "out"), "--bloom-steps=2", "--frost-steps=0", "--teacher-weight=2",
