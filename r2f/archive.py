@@ -21,6 +21,7 @@ from r2f.checkpoint import BadCheckpoint
 from r2f.files import BadFile, opened
 from r2f.keras2 import BadH5, read_generator
 from r2f.pair import NETWORKS, BadPair, read_pair, read_pair_json, weight_shapes, write_pair
+from r2f.quiet import quiet
 from r2f.run import Run
 
 EXIT_DAMAGED, EXIT_BAD_INPUT = 1, 2
@@ -130,7 +131,8 @@ def read_settings(run: Run) -> config.Config:
 
 def averages(settings: config.Config, state: dict) -> dict:
     """The averaged generators' weights by key, `{"bloom": {...}, "frost": {...}}`, from a checkpoint's state."""
-    import keras
+    with quiet():
+        import keras
 
     from r2f.cyclegan import CycleGAN
     from r2f.pair import pair_variables

@@ -31,6 +31,7 @@ from r2f.images import (
     to_uint8,
     write_picture,
 )
+from r2f.quiet import quiet
 
 __all__ = ["Bloomer", "WayBackFigures", "difference_map", "film", "fit", "strength", "triptych", "way_back_figures"]
 
@@ -58,7 +59,8 @@ class Bloomer:
     def load(cls, folder: str | Path = DEFAULT_PAIR, precision: str = "auto") -> "Bloomer":
         """The pair in a folder, its files verified. `precision` as in Config. Raises `pair.BadPair`."""
         os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-        import keras
+        with quiet():
+            import keras
 
         from r2f.networks import dtype_policy
         from r2f.pair import load_pair

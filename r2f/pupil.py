@@ -18,13 +18,15 @@ from dataclasses import replace
 from pathlib import Path
 
 from r2f.allocator import keep_memory
+from r2f.quiet import quiet
 
 if __name__ == "__main__":
     keep_memory()
 for name, value in {"TF_DETERMINISTIC_OPS": "1", "TF_NUM_INTEROP_THREADS": "1", "TF_CPP_MIN_LOG_LEVEL": "3"}.items():
     os.environ.setdefault(name, value)  # as in a training
 
-import keras  # noqa: E402
+with quiet():
+    import keras  # noqa: E402
 import numpy as np  # noqa: E402
 from tqdm import tqdm  # noqa: E402
 

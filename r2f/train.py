@@ -16,6 +16,7 @@ from pathlib import Path
 
 from r2f.allocator import keep_memory
 from r2f.ending import keep_standard_files
+from r2f.quiet import quiet
 
 if __name__ == "__main__":
     keep_standard_files()
@@ -30,7 +31,8 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 if "jax" in os.environ.get("KERAS_BACKEND", ""):  # flags of the user's own come last, and so decide
     os.environ["XLA_FLAGS"] = "--xla_gpu_deterministic_ops=true " + os.environ.get("XLA_FLAGS", "")
 
-import keras  # noqa: E402
+with quiet():
+    import keras  # noqa: E402
 import numpy as np  # noqa: E402
 
 from r2f import checkpoint, config, data, events, pair, preflight  # noqa: E402

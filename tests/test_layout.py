@@ -25,7 +25,8 @@ MAY_IMPORT = {
     "run": set(),
     "files": set(),
     "checkpoint": {"run", "archive"},  # archive is its command line
-    "archive": {"run", "config", "files", "checkpoint", "pair", "keras2", "cyclegan", "card", "runner"},
+    "archive": {"run", "config", "files", "checkpoint", "pair", "keras2", "cyclegan", "card", "runner",
+                "quiet"},
     "card": {"files"},
     "keras2": {"files", "pair"},
     "hub": {"files", "pair"},
@@ -33,6 +34,7 @@ MAY_IMPORT = {
     "pair": {"run", "files", "checkpoint", "networks"},
     "ending": set(),
     "allocator": set(),
+    "quiet": set(),
     "heartbeat": {"run"},
     "preflight": {"config", "images", "data", "checkpoint"},
     "usage": set(),
@@ -42,14 +44,14 @@ MAY_IMPORT = {
     "recorder": {"config", "images", "data", "networks", "cyclegan", "checkpoint", "saver", "pair", "run", "ending", "heartbeat",
                  "usage", "events", "output", "quality"},
     "train": {"config", "data", "networks", "cyclegan", "distil", "checkpoint", "pair", "run", "preflight", "recorder", "ending",
-              "allocator", "heartbeat", "events", "output", "features"},
+              "allocator", "quiet", "heartbeat", "events", "output", "features"},
     "brush": {"images", "networks"},
     "compare": {"images"},
-    "bloom": {"images", "networks", "pair", "brush", "compare", "film", "allocator"},
+    "bloom": {"images", "networks", "pair", "brush", "compare", "film", "allocator", "quiet"},
     "film": {"images"},
     "slim": {"networks"},
     "pupil": {"config", "data", "images", "networks", "pair", "bloom", "allocator", "output", "slim", "retouch", "distil",
-              "judged", "features"},
+              "judged", "features", "quiet"},
     "retouch": {"brush"},
     "keeper": {"run"},
     "runner": {"config", "keeper", "run", "device"},
@@ -65,7 +67,8 @@ MAY_IMPORT = {
 WITHOUT_KERAS = {"config", "images", "run", "drawn", "source", "likeness", "doctor", "dataset", "data",
                  "bloom", "brush", "compare", "film", "card", "device", "speed",
                  "files", "archive", "keras2", "hub", "checkpoint", "saver", "pair", "keeper", "runner", "ui",
-                 "preflight", "heartbeat", "ending", "allocator", "usage", "events", "metrics", "features", "report", "evaluate"}
+                 "preflight", "heartbeat", "ending", "allocator", "quiet", "usage", "events", "metrics", "features",
+                 "report", "evaluate"}
 
 
 def modules():
