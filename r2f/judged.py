@@ -14,7 +14,7 @@ from r2f.config import Config
 from r2f.cyclegan import CycleGAN, judged, l1
 
 MOVED_WEIGHT = 2.0  # of `moved_flower`
-FINE_COLOUR_WEIGHT = 10.0  # of `fine_colour`
+FINE_COLOUR_WEIGHT = 4.0  # of `fine_colour`
 KINDS = "flower", "rime"
 
 
