@@ -8,6 +8,7 @@ import contextlib
 import os
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 
 # In a process of its own, so that what an import says before it ends this one arrives, too: a processor without AVX, say.
@@ -21,22 +22,27 @@ for line in sys.stdin.buffer:
 LAST_SECONDS = 5  # for the last lines; longer only where another process holds this one's standard error
 
 
+_importing = threading.Lock()
+
+
 @contextlib.contextmanager
 def quiet() -> Iterator[None]:
-    """Leave TensorFlow's remarks out of standard error while it is imported inside; everything else arrives, as it comes."""
-    sieve = None
-    if "tensorflow" not in sys.modules:
-        with contextlib.suppress(OSError):  # there is no standard error, or no room for a process: then so be it
-            told = os.dup(2)
-            sieve = subprocess.Popen([sys.executable, "-E", "-S", "-c", SIEVE], stdin=subprocess.PIPE,
-                                     start_new_session=True)  # Ctrl-C is not for it
-            os.dup2(sieve.stdin.fileno(), 2)
-    try:
+    """Leave TensorFlow's remarks out of standard error while it is imported inside; everything else arrives, as it comes. Only
+    one thread is inside at a time."""
+    with _importing, contextlib.ExitStack() as after:
+        if "tensorflow" not in sys.modules:
+            with contextlib.suppress(OSError):  # there is no standard error, or no room for a process: then so be it
+                told = os.dup(2)
+                after.callback(os.close, told)
+                sieve = subprocess.Popen([sys.executable, "-E", "-S", "-c", SIEVE], stdin=subprocess.PIPE,
+                                         start_new_session=True)  # Ctrl-C is not for it
+                after.callback(end, sieve)
+                os.dup2(sieve.stdin.fileno(), 2)
+                after.callback(os.dup2, told, 2)
         yield
-    finally:
-        if sieve:
-            os.dup2(told, 2)
-            os.close(told)
-            sieve.stdin.close()
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                sieve.wait(LAST_SECONDS)
+
+
+def end(sieve: subprocess.Popen) -> None:
+    sieve.stdin.close()
+    with contextlib.suppress(subprocess.TimeoutExpired):
+        sieve.wait(LAST_SECONDS)
