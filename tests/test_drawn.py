@@ -62,3 +62,11 @@ def test_a_data_set_has_four_folders_and_keeps_what_exists(tmp_path):
     assert kept.read_bytes() == b"mine"
     with Image.open(tmp_path / "testB" / "rime_00002.png") as picture:
         assert np.array_equal(np.asarray(picture), drawn.rime(2, 32))
+
+
+def test_in_low_sun_the_frost_is_warm_and_the_sky_stays_blue():
+    for seed, warm in ((2168, True), (2010, False)):
+        photo = drawn.rime(seed, 96, kind="tree").reshape(-1, 3).astype(int)
+        bright, sky = (photo[part].mean(0) for part in (photo.min(1) > 215, slice(0, 96)))
+        print(f"seed {seed}: frost {bright.round()}, sky {sky.round()}")
+        assert (bright[0] > bright[2] + 4) == warm and sky[2] > sky[0] + 40

@@ -25,11 +25,12 @@ _OVERCAST = _Weather((150, 160, 176), (206, 211, 218), (240, 242, 246), (150, 15
 _WHITE = _Weather((222, 227, 233), (240, 242, 245), (246, 247, 249), (164, 172, 184), (58, 54, 54))
 _DUSK = _Weather((126, 128, 190), (250, 204, 190), (255, 238, 232), (146, 138, 188), (64, 48, 64))
 _MORNING = _Weather((96, 128, 176), (222, 208, 214), (250, 244, 244), (136, 150, 190), (58, 50, 56))
+_LOW_SUN = _Weather((48, 108, 196), (190, 214, 238), (253, 238, 222), (180, 174, 186), (68, 54, 48))
 
 
 def pick_weather(rng, *odds):
     """One of the days, by their odds, with the light from the left or the right."""
-    weather = pick(rng, (_CLEAR, _MILD, _OVERCAST, _WHITE, _DUSK, _MORNING), odds)
+    weather = pick(rng, (_CLEAR, _MILD, _OVERCAST, _WHITE, _DUSK, _MORNING, _LOW_SUN), odds)
     return weather._replace(sun=(rng.choice((-0.6, 0.6)), -0.7))
 
 

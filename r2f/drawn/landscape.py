@@ -10,7 +10,7 @@ from r2f.drawn.trees import draw_tree, grow_tree
 
 def tree_photo(rng, shape):
     """A frosted tree in a snowy plain, alone or with a few more behind it."""
-    weather = pick_weather(rng, 0.3, 0.25, 0.15, 0.08, 0.1, 0.12)
+    weather = pick_weather(rng, 0.3, 0.25, 0.15, 0.08, 0.1, 0.06, 0.06)
     wide, tall = extent(shape)
     ground = tall * rng.uniform(0.76, 0.9)
     photo = _sky(rng, shape, weather, ground)
@@ -35,7 +35,7 @@ def tree_photo(rng, shape):
 
 def woods_photo(rng, shape):
     """Trees in five rows that fade into fog."""
-    weather = pick_weather(rng, 0.1, 0.2, 0.25, 0.15, 0.15, 0.15)
+    weather = pick_weather(rng, 0.1, 0.2, 0.25, 0.15, 0.15, 0.15, 0.0)
     wide, tall = extent(shape)
     ground = tall * rng.uniform(0.6, 0.75)
     photo = _snow(rng, _sky(rng, shape, weather, ground), weather, ground)
@@ -58,7 +58,7 @@ def woods_photo(rng, shape):
 
 def canopy_photo(rng, shape):
     """Frosted boughs that fill the frame, against the sky."""
-    weather = pick_weather(rng, 0.4, 0.25, 0.1, 0.1, 0.05, 0.1)
+    weather = pick_weather(rng, 0.4, 0.25, 0.1, 0.1, 0.05, 0.05, 0.05)
     wide, tall = extent(shape)
     photo = _sky(rng, shape, weather, tall * 1.3)
     for haze, blur, height, count, twigs in ((0.5, 0.004, 1.2, 3, 3000), (0.0, 0.0, 1.7, 2, 11000)):

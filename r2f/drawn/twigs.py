@@ -9,7 +9,7 @@ from r2f.drawn.space import extent, mix, noise, pick, toward, unit
 
 def twigs_photo(rng, shape):
     """A close-up: crystals on the windward side of a few twigs, the rest out of focus."""
-    weather = pick_weather(rng, 0.3, 0.2, 0.2, 0.0, 0.15, 0.15)
+    weather = pick_weather(rng, 0.3, 0.2, 0.2, 0.0, 0.15, 0.15, 0.0)
     grounds = ((weather.zenith, weather.horizon), ((28, 30, 36), (96, 98, 106)),
                ((66, 56, 48), (158, 148, 140)), ((40, 58, 60), (132, 152, 160)))
     dark, bright = pick(rng, grounds, (0.5, 0.2, 0.15, 0.15))
