@@ -21,7 +21,8 @@ KINDS = "flower", "rime"
 def fine_colour(pictures):
     """How far the colours of pictures (N, S, S, 3), apart from their lightness, are from their mean over 3 x 3 pixels; a mean.
 
-    Strokes are of light and dark. What else changes so fast is specks and the weave that hides a photo for the way back.
+    Strokes are of light and dark. What else changes so fast is specks and the weave that hides a photo for the way back. What
+    `metrics.colour_noise` measures in Lab, here in the range that generators learn in.
     """
     colours = pictures - ops.mean(pictures, axis=-1, keepdims=True)
     return l1(colours[:, 1:-1, 1:-1], ops.average_pool(colours, 3, 1, "valid"))
