@@ -5,7 +5,6 @@
 
 import argparse
 import logging
-import os
 import sys
 import threading
 from collections.abc import Iterator
@@ -58,7 +57,6 @@ class Bloomer:
     @classmethod
     def load(cls, folder: str | Path = DEFAULT_PAIR, precision: str = "auto") -> "Bloomer":
         """The pair in a folder, its files verified. `precision` as in Config. Raises `pair.BadPair`."""
-        os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
         with quiet():
             import keras
 

@@ -22,8 +22,8 @@ from r2f.quiet import quiet
 
 if __name__ == "__main__":
     keep_memory()
-for name, value in {"TF_DETERMINISTIC_OPS": "1", "TF_NUM_INTEROP_THREADS": "1", "TF_CPP_MIN_LOG_LEVEL": "3"}.items():
-    os.environ.setdefault(name, value)  # as in a training
+for name in ("TF_DETERMINISTIC_OPS", "TF_NUM_INTEROP_THREADS"):
+    os.environ.setdefault(name, "1")  # as in a training
 
 with quiet():
     import keras  # noqa: E402

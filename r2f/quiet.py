@@ -20,15 +20,14 @@ for line in sys.stdin.buffer:
         sys.stderr.buffer.flush()
 """
 LAST_SECONDS = 5  # for the last lines; longer only where another process holds this one's standard error
-
-
 _importing = threading.Lock()
 
 
 @contextlib.contextmanager
 def quiet() -> Iterator[None]:
-    """Leave TensorFlow's remarks out of standard error while it is imported inside; everything else arrives, as it comes. Only
-    one thread is inside at a time."""
+    """Leave TensorFlow's remarks out of standard error while it is imported inside, and later ones, too, by TF_CPP_MIN_LOG_LEVEL,
+    unless somebody chose otherwise; everything else arrives, as it comes. Only one thread is inside at a time."""
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     with _importing, contextlib.ExitStack() as after:
         if "tensorflow" not in sys.modules:
             with contextlib.suppress(OSError):  # there is no standard error, or no room for a process: then so be it

@@ -27,7 +27,6 @@ if __name__ == "__main__":
 # thread between operations TensorFlow adds up gradients in the order in which they arrive.
 os.environ.setdefault("TF_DETERMINISTIC_OPS", "1")
 os.environ.setdefault("TF_NUM_INTEROP_THREADS", "1")
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 if "jax" in os.environ.get("KERAS_BACKEND", ""):  # flags of the user's own come last, and so decide
     os.environ["XLA_FLAGS"] = "--xla_gpu_deterministic_ops=true " + os.environ.get("XLA_FLAGS", "")
 

@@ -15,8 +15,11 @@ texts = {}
 for name in json.loads(sys.argv[1]):
     run = runpy.run_module if name[0] == "-m" else runpy.run_path
     sys.argv = [*(name[1:] if name[0] == "-m" else name), "--help"]
-    with contextlib.redirect_stdout(io.StringIO()) as said, contextlib.suppress(SystemExit):
-        run(sys.argv[0], run_name="__main__")
+    with contextlib.redirect_stdout(io.StringIO()) as said:
+        try:
+            run(sys.argv[0], run_name="__main__")
+        except SystemExit as end:
+            assert not end.code, name
     texts[" ".join(name)] = said.getvalue()
 print(json.dumps(texts))
 """
