@@ -106,16 +106,21 @@ def first_in_line(run: Run) -> bool:
 def shorten(log: Path, limit: int) -> None:
     """Cut a log that has grown above the limit back to its newest half, in place: the trainer has it open for appending.
 
-    What the trainer writes in the few microseconds of the cut may be lost or stand before the kept lines.
+    The newest half moves to the front, then whatever the trainer has written in the meantime, until nothing more has come: lines
+    keep their order, and only what is written between the last look and the cut, two system calls, is lost.
     """
-    if log.stat().st_size <= limit:
+    size = log.stat().st_size
+    if size <= limit:
         return
-    with open(log, "rb") as file, open(log, "ab", buffering=0) as end:
-        file.seek(-(limit // 2), os.SEEK_END)
-        file.readline()
-        kept = file.read(limit // 2)
-        os.truncate(log, 0)
-        end.write(f"{MARK} older lines were dropped\n".encode() + kept)
+    with open(log, "r+b", buffering=0) as file:
+        newest = os.pread(file.fileno(), limit // 2, size - limit // 2)
+        moved = f"{MARK} older lines were dropped\n".encode() + newest[newest.find(b"\n") + 1:]
+        front, read = 0, size
+        while moved:
+            front += os.pwrite(file.fileno(), moved, front)
+            moved = os.pread(file.fileno(), limit, read)
+            read += len(moved)
+        os.ftruncate(file.fileno(), front)
 
 
 def verdict(said: dict, code: int, last_words: list[str]) -> tuple[str, str | None]:

@@ -1,5 +1,6 @@
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -368,6 +369,24 @@ def test_the_log_keeps_below_its_cap_and_its_newest_lines(root, monkeypatch):
     tail = run.log_tail(3)
     assert tail[0].startswith("line 1998 of step 100") and tail[1].startswith("line 1999 of step 100")
     assert tail[2].endswith("ended: exit code 0")
+
+
+def test_lines_written_while_the_log_is_cut_stay_in_order(tmp_path):
+    log = tmp_path / "train.log"
+    cuts = 0
+    with open(log, "ab") as file:
+        program = "for number in range(400_000): print(f'line {number:6}.', flush=True)"
+        with subprocess.Popen([sys.executable, "-c", program], stdout=file) as writer:
+            while writer.poll() is None:
+                cuts += log.stat().st_size > 50_000
+                keeper.shorten(log, 50_000)
+    lines = log.read_text().splitlines()
+    numbers = [int(line[5:-1]) for line in lines if re.fullmatch("line [ 0-9]{6}[.]", line)]
+    lost = numbers[-1] + 1 - numbers[0] - len(numbers)
+    print(f"{cuts} cuts under a writer that does nothing else; of the {len(numbers)} newest lines {lost} are lost")
+    assert cuts > 20
+    assert numbers == sorted(set(numbers))
+    assert numbers[-1] > 399_000
 
 
 def test_trainings_of_one_device_run_one_after_the_other_in_the_order_they_were_queued(root, monkeypatch):
