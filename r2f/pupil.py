@@ -227,8 +227,10 @@ def main(arguments: list[str] | None = None) -> int:
                         "of the photo: a weave of dots is gone from that, the strokes stay; painting takes four times as long")
     parser.add_argument("--no-specks", action="store_true", help="learn what the teachers paint without specks of colour: each "
                         f"colour, not its light and dark, is made the median of {retouch.SPECKS} x {retouch.SPECKS} pixels")
-    parser.add_argument("--keep-blue", action="store_true", help="learn what the teachers paint with deep blue kept nearly as "
-                        "blue as in the photo, so that a sky behind blossoms is not green")
+    parser.add_argument("--keep-blue", action="store_true", help="learn what the teachers paint with deep blue, and the pale "
+                        "blue of plain skies, kept nearly as blue as in the photo, so that a sky behind blossoms is not green")
+    parser.add_argument("--crisp", action="store_true", help="learn what the teachers paint with edges of light and dark "
+                        f"{retouch.CRISP} times as strong, but where the photo is plain")
     parser.add_argument("--photos", type=int, metavar="N", help="take about so many of the photos, evenly spaced (default: all)")
     parser.add_argument("--zoom", action=argparse.BooleanOptionalAction, help="crops of any size are shrunk, or all are cut as "
                         "they are (default: shrunk)", default=True)
@@ -279,6 +281,8 @@ def main(arguments: list[str] | None = None) -> int:
         blooms = list(map(retouch.speckless, blooms))
     if options.keep_blue and looked_at:
         blooms = list(map(retouch.blue_kept, photos, blooms))
+    if options.crisp and looked_at:
+        blooms = list(map(retouch.crisped, photos, blooms))
     rime = painted(teacher, "frost", flowers, options.paintings) if options.frost_steps else []
     if options.filters is not None:
         networks = {"bloom": slimmer(networks["bloom"], info["networks"], options.filters, photos),

@@ -1,7 +1,7 @@
 """What teachers painted, retouched before a pupil learns it: the colours of one with the strokes of another.
 
-A CycleGAN may swap light and dark by chance, and a training may fill plain skies with waves, turn deep blue ones bottle green or
-leave specks of colour; none of these must be learned. Knows nothing about pairs or files.
+A CycleGAN may swap light and dark by chance, and a training may fill plain skies with waves, turn blue ones bottle green, leave
+specks of colour or paint softly; none of these must be learned. Knows nothing about pairs or files.
 """
 
 import numpy as np
@@ -14,10 +14,14 @@ PLAIN = 4.0  # standard deviation of the brightness in a window, 0 to 255, below
 WINDOW = 8  # pixels to a side, of that window
 WAVES = 16  # pixels: what changes faster goes from plain places
 SPECKS = 5  # pixels to a side, of the window whose median a colour becomes
-BLUE_HUES = 285, 300, 340, 352  # degrees in the plane of Cb and Cr: blue from the second to the third, less to the outer ones
+BLUE_HUES = 285, 300, 338, 349  # degrees in the plane of Cb and Cr: blue from the second to the third, less to the outer ones
 BLUE_STRENGTHS = 25, 55  # from grey, 0 to 128: not yet deep blue, deep blue
+PALE_STRENGTHS = 6, 16  # the same of a pale blue, which is kept where the photo is plain
+PALE_PLAIN = 8.0  # as PLAIN, of a sky, in which there may be clouds
 BLUE_SIDE = 4  # pixels to a side: what is smaller is no sky
-BLUE_KEPT = 0.75  # what the photo's colour weighs where it is deep blue; the rest is the painting's
+BLUE_KEPT = 0.85  # what the photo's colour weighs where it is blue; the rest is the painting's
+CRISP = 1.5  # how much stronger than it was painted a stroke's light and dark become
+EDGES = 3  # pixels: what of them changes faster does
 STROKES = 24  # pixels: what changes faster is a stroke, what changes more slowly a colour
 
 
@@ -29,9 +33,7 @@ def turned(picture: np.ndarray) -> np.ndarray:
 
 def calmed(photo: np.ndarray, painting: np.ndarray) -> np.ndarray:
     """A painting, uint8 (H, W, 3), without what changes fast where its photo, of the same size, is plain."""
-    grey = luminance(photo)[..., None]
-    variance = lowered(grey * grey, WINDOW) - lowered(grey, WINDOW) ** 2
-    weight = np.exp(-variance.clip(0) / PLAIN ** 2)  # (H, W, 1): 1 where nothing varies
+    weight = plainness(photo, PLAIN)
     smooth = lowered(painting * weight, WAVES) / lowered(weight, WAVES).clip(1e-3)
     return to_pixels(painting + weight * (smooth - painting))
 
@@ -45,14 +47,34 @@ def speckless(painting: np.ndarray) -> np.ndarray:
 
 def blue_kept(photo: np.ndarray, painting: np.ndarray) -> np.ndarray:
     """A painting, uint8 (H, W, 3), with its light and dark as they are, nearly as blue where its photo, of the same size, is deep
-    blue. A sky behind blossoms may be blue; a generator that must tell it from white frost may find green for it."""
+    blue, or pale blue in a plain place or within a window of one. A sky behind blossoms may be blue; a generator that must tell
+    it from white frost may find green or olive for it."""
     kept, made = (np.asarray(Image.fromarray(each).convert("YCbCr")).astype(np.float32) for each in (photo, painting))
     blue, red = np.moveaxis(lowered(kept[..., 1:], BLUE_SIDE) - 128, -1, 0)
     hue, strength = np.degrees(np.arctan2(red, blue)) % 360, np.hypot(blue, red)
-    weight = BLUE_KEPT * np.interp(hue, BLUE_HUES, (0, 1, 1, 0)) * np.interp(strength, BLUE_STRENGTHS, (0, 1))
-    made[..., 1:] += weight[..., None] * (kept[..., 1:] - made[..., 1:])
+    around = np.minimum(strength, np.linalg.norm(lowered(kept[..., 1:], WINDOW) - 128, axis=-1))
+    plain = Image.fromarray(to_pixels(255 * plainness(photo, PALE_PLAIN)[..., 0]))
+    plain = np.asarray(plain.filter(ImageFilter.MinFilter(WINDOW + 1)).filter(ImageFilter.MaxFilter(3 * WINDOW + 1))) / 255
+    sky = np.maximum(np.interp(strength, BLUE_STRENGTHS, (0, 1)), plain * np.interp(around, PALE_STRENGTHS, (0, 1)))
+    sky *= np.interp(hue, BLUE_HUES, (0, 1, 1, 0))
+    made[..., 1:] += BLUE_KEPT * sky[..., None] * (kept[..., 1:] - made[..., 1:])
     planes = map(Image.fromarray, np.moveaxis(to_pixels(made), -1, 0))
     return np.asarray(Image.merge("YCbCr", tuple(planes)).convert("RGB"))
+
+
+def crisped(photo: np.ndarray, painting: np.ndarray) -> np.ndarray:
+    """A painting, uint8 (H, W, 3), with stronger edges of light and dark, but where its photo, of the same size, is plain.
+    Generators paint more softly than painters."""
+    light = luminance(painting)[..., None]
+    return to_pixels(painting + (CRISP - 1) * (1 - plainness(photo, PLAIN)) * (light - lowered(light, EDGES)))
+
+
+def plainness(photo: np.ndarray, varied: float) -> np.ndarray:
+    """How plain a photo is around each pixel, (H, W, 1): 1 where nothing varies, 0.37 where brightness, 0 to 255, has the given
+    standard deviation."""
+    grey = luminance(photo)[..., None]
+    variance = lowered(grey * grey, WINDOW) - lowered(grey, WINDOW) ** 2
+    return np.exp(-variance.clip(0) / varied ** 2)
 
 
 def stroked(colours: np.ndarray, strokes: np.ndarray) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""What teachers painted, retouched: light is turned back, waves and specks go, skies stay blue, strokes go over colours."""
+"""What teachers painted, retouched: light, waves, specks, blue skies, edges, strokes."""
 
 import numpy as np
 
@@ -63,3 +63,29 @@ def test_a_deep_blue_sky_stays_blue_with_the_paintings_light_and_everything_else
     red, green, blue = made[:, 40:56].mean((0, 1))
     print(f"sky, painted 60, 120, 30: {red:.0f}, {green:.0f}, {blue:.0f}")
     assert blue > green + 30 > red + 30
+
+
+def test_a_pale_blue_sky_stays_blue_where_it_is_plain_and_blue_rime_does_not():
+    photo = pixels([185, 205, 230])
+    photo[::3, 64:] = [130, 150, 175]  # branches, of the same blue
+    painting = pixels(np.array([120, 120, 40]) + WAVES[..., :1] / 2)
+    made = retouch.blue_kept(photo, painting)
+    np.testing.assert_allclose(luminance(made), luminance(painting), atol=2)
+    np.testing.assert_allclose(made[:, 88:].astype(int), painting[:, 88:], atol=2)
+    red, green, blue = made[:, 8:56].mean((0, 1))
+    print(f"sky, painted 120, 120, 40: {red:.0f}, {green:.0f}, {blue:.0f}")
+    assert blue > green > red
+
+
+def test_edges_are_stronger_where_there_are_twigs_and_a_plain_sky_keeps_its_texture_and_all_its_colours():
+    photo = pixels([185, 205, 230])
+    photo[:, 64::2] = [100, 90, 80]
+    painting = pixels(np.array([150, 140, 130])).astype(float)
+    painting[:, ::2] += 20
+    painting = painting.astype(np.uint8)
+    made = retouch.crisped(photo, painting).astype(float)
+    np.testing.assert_allclose(made[:, :48], painting[:, :48], atol=1)
+    contrast = made[:, 72:124].std(axis=1).mean()
+    print(f"contrast 10.0: {made[:, :48].std(axis=1).mean():.1f} in the sky, {contrast:.1f} in the twigs")
+    assert 13 < contrast < 10 * retouch.CRISP + 1
+    np.testing.assert_allclose(np.ptp(made - painting, axis=-1), 0, atol=1)
