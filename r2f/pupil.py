@@ -227,6 +227,8 @@ def main(arguments: list[str] | None = None) -> int:
                         "of the photo: a weave of dots is gone from that, the strokes stay; painting takes four times as long")
     parser.add_argument("--no-specks", action="store_true", help="learn what the teachers paint without specks of colour: each "
                         f"colour, not its light and dark, is made the median of {retouch.SPECKS} x {retouch.SPECKS} pixels")
+    parser.add_argument("--vivid", action="store_true", help="learn what the teachers paint with colours up to "
+                        f"{retouch.VIVID} times as strong, but for those that are strong already")
     parser.add_argument("--keep-blue", action="store_true", help="learn what the teachers paint with deep blue, and the pale "
                         "blue of plain skies, kept nearly as blue as in the photo, so that a sky behind blossoms is not green")
     parser.add_argument("--crisp", action="store_true", help="learn what the teachers paint with edges of light and dark "
@@ -279,6 +281,8 @@ def main(arguments: list[str] | None = None) -> int:
                   for photo, colours, each in zip(photos, blooms, strokes, strict=True)]
     if options.no_specks and looked_at:
         blooms = list(map(retouch.speckless, blooms))
+    if options.vivid and looked_at:
+        blooms = list(map(retouch.vivid, blooms))
     if options.keep_blue and looked_at:
         blooms = list(map(retouch.blue_kept, photos, blooms))
     if options.crisp and looked_at:

@@ -1,7 +1,7 @@
 """What teachers painted, retouched before a pupil learns it: the colours of one with the strokes of another.
 
 A CycleGAN may swap light and dark by chance, and a training may fill plain skies with waves, turn blue ones bottle green, leave
-specks of colour or paint softly; none of these must be learned. Knows nothing about pairs or files.
+specks of colour or paint softly and palely; none of these must be learned. Knows nothing about pairs or files.
 """
 
 import numpy as np
@@ -16,10 +16,12 @@ WAVES = 16  # pixels: what changes faster goes from plain places
 SPECKS = 5  # pixels to a side, of the window whose median a colour becomes
 BLUE_HUES = 285, 300, 338, 349  # degrees in the plane of Cb and Cr: blue from the second to the third, less to the outer ones
 BLUE_STRENGTHS = 25, 55  # from grey, 0 to 128: not yet deep blue, deep blue
-PALE_STRENGTHS = 6, 16  # the same of a pale blue, which is kept where the photo is plain
+PALE_STRENGTHS = 12, 24  # the same of a pale blue, which is kept where the photo is plain
 PALE_PLAIN = 8.0  # as PLAIN, of a sky, in which there may be clouds
 BLUE_SIDE = 4  # pixels to a side: what is smaller is no sky
 BLUE_KEPT = 0.85  # what the photo's colour weighs where it is blue; the rest is the painting's
+VIVID = 1.3  # how much farther from grey than they were painted colours become
+STRONG = 40, 100  # from grey, 0 to 128: colours that still become so much farther, those that stay
 CRISP = 1.5  # how much stronger than it was painted a stroke's light and dark become
 EDGES = 3  # pixels: what of them changes faster does
 STROKES = 24  # pixels: what changes faster is a stroke, what changes more slowly a colour
@@ -45,6 +47,14 @@ def speckless(painting: np.ndarray) -> np.ndarray:
     return np.asarray(Image.merge("YCbCr", (light, *smooth)).convert("RGB"))
 
 
+def vivid(painting: np.ndarray) -> np.ndarray:
+    """A painting, uint8 (H, W, 3), with its light and dark as they are and stronger colours, but for those that are strong."""
+    made = np.asarray(Image.fromarray(painting).convert("YCbCr")).astype(np.float32)
+    colours = made[..., 1:] - 128
+    strength = np.linalg.norm(colours, axis=-1, keepdims=True)
+    return from_ycbcr(np.concatenate([made[..., :1], 128 + colours * np.interp(strength, STRONG, (VIVID, 1))], axis=-1))
+
+
 def blue_kept(photo: np.ndarray, painting: np.ndarray) -> np.ndarray:
     """A painting, uint8 (H, W, 3), with its light and dark as they are, nearly as blue where its photo, of the same size, is deep
     blue, or pale blue in a plain place or within a window of one. A sky behind blossoms may be blue; a generator that must tell
@@ -58,8 +68,7 @@ def blue_kept(photo: np.ndarray, painting: np.ndarray) -> np.ndarray:
     sky = np.maximum(np.interp(strength, BLUE_STRENGTHS, (0, 1)), plain * np.interp(around, PALE_STRENGTHS, (0, 1)))
     sky *= np.interp(hue, BLUE_HUES, (0, 1, 1, 0))
     made[..., 1:] += BLUE_KEPT * sky[..., None] * (kept[..., 1:] - made[..., 1:])
-    planes = map(Image.fromarray, np.moveaxis(to_pixels(made), -1, 0))
-    return np.asarray(Image.merge("YCbCr", tuple(planes)).convert("RGB"))
+    return from_ycbcr(made)
 
 
 def crisped(photo: np.ndarray, painting: np.ndarray) -> np.ndarray:
@@ -90,6 +99,11 @@ def lowered(picture: np.ndarray, factor: int) -> np.ndarray:
     planes = (Image.fromarray(np.ascontiguousarray(plane, np.float32)) for plane in np.moveaxis(picture, -1, 0))
     small = (np.asarray(plane.resize(size, Image.Resampling.BILINEAR)) for plane in planes)
     return np.stack([enlarged(plane, (width, height)) for plane in small], axis=-1)
+
+
+def from_ycbcr(values: np.ndarray) -> np.ndarray:
+    planes = map(Image.fromarray, np.moveaxis(to_pixels(values), -1, 0))
+    return np.asarray(Image.merge("YCbCr", tuple(planes)).convert("RGB"))
 
 
 def to_pixels(values: np.ndarray) -> np.ndarray:

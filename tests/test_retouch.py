@@ -66,8 +66,8 @@ def test_a_deep_blue_sky_stays_blue_with_the_paintings_light_and_everything_else
 
 
 def test_a_pale_blue_sky_stays_blue_where_it_is_plain_and_blue_rime_does_not():
-    photo = pixels([185, 205, 230])
-    photo[::3, 64:] = [130, 150, 175]  # branches, of the same blue
+    photo = pixels([175, 200, 232])
+    photo[::3, 64:] = [120, 145, 177]  # branches, of the same blue
     painting = pixels(np.array([120, 120, 40]) + WAVES[..., :1] / 2)
     made = retouch.blue_kept(photo, painting)
     np.testing.assert_allclose(luminance(made), luminance(painting), atol=2)
@@ -89,3 +89,14 @@ def test_edges_are_stronger_where_there_are_twigs_and_a_plain_sky_keeps_its_text
     print(f"contrast 10.0: {made[:, :48].std(axis=1).mean():.1f} in the sky, {contrast:.1f} in the twigs")
     assert 13 < contrast < 10 * retouch.CRISP + 1
     np.testing.assert_allclose(np.ptp(made - painting, axis=-1), 0, atol=1)
+
+
+def test_pale_colours_become_stronger_and_strong_ones_and_light_and_dark_stay():
+    painting = pixels([150, 150, 150])
+    painting[:, 32:64], painting[:, 64:96], painting[:, 96:] = [170, 150, 120], [200, 120, 130], [235, 40, 40]
+    made = retouch.vivid(painting)
+    np.testing.assert_allclose(luminance(made), luminance(painting), atol=1)
+    np.testing.assert_allclose(made[:, 96:].astype(int), painting[:, 96:], atol=3)
+    from_grey, before = (np.ptp(each[0, ::32].astype(int), axis=-1) for each in (made, painting))
+    print(f"from grey: {before} before, {from_grey} after")
+    assert from_grey[0] == 0 and abs(from_grey[1] / before[1] - retouch.VIVID) < 0.05 and from_grey[2] > before[2] + 10
