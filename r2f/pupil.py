@@ -273,20 +273,22 @@ def main(arguments: list[str] | None = None) -> int:
     if options.paintings:
         options.paintings.mkdir(parents=True, exist_ok=True)
     looked_at = options.bloom_steps or options.together_steps or options.filters is not None
-    blooms = painted(teacher, "bloom", photos, options.paintings, options.average) if looked_at else photos
-    if second and looked_at:
-        strokes = painted(second, "bloom", photos, options.paintings, options.average)
-        strokes = map(retouch.turned, strokes) if options.turn_strokes else strokes
-        blooms = [retouch.stroked(colours, retouch.calmed(photo, each))
-                  for photo, colours, each in zip(photos, blooms, strokes, strict=True)]
-    if options.no_specks and looked_at:
-        blooms = list(map(retouch.speckless, blooms))
-    if options.vivid and looked_at:
-        blooms = list(map(retouch.vivid, blooms))
-    if options.keep_blue and looked_at:
-        blooms = list(map(retouch.blue_kept, photos, blooms))
-    if options.crisp and looked_at:
-        blooms = list(map(retouch.crisped, photos, blooms))
+    blooms = photos
+    if looked_at:
+        blooms = painted(teacher, "bloom", photos, options.paintings, options.average)
+        if second:
+            strokes = painted(second, "bloom", photos, options.paintings, options.average)
+            strokes = map(retouch.turned, strokes) if options.turn_strokes else strokes
+            blooms = [retouch.stroked(colours, retouch.calmed(photo, each))
+                      for photo, colours, each in zip(photos, blooms, strokes, strict=True)]
+        if options.no_specks:
+            blooms = list(map(retouch.speckless, blooms))
+        if options.vivid:
+            blooms = list(map(retouch.vivid, blooms))
+        if options.keep_blue:
+            blooms = list(map(retouch.blue_kept, photos, blooms))
+        if options.crisp:
+            blooms = list(map(retouch.crisped, photos, blooms))
     rime = painted(teacher, "frost", flowers, options.paintings) if options.frost_steps else []
     if options.filters is not None:
         networks = {"bloom": slimmer(networks["bloom"], info["networks"], options.filters, photos),

@@ -49,7 +49,7 @@ def speckless(painting: np.ndarray) -> np.ndarray:
 
 def vivid(painting: np.ndarray) -> np.ndarray:
     """A painting, uint8 (H, W, 3), with its light and dark as they are and stronger colours, but for those that are strong."""
-    made = np.asarray(Image.fromarray(painting).convert("YCbCr")).astype(np.float32)
+    made = to_ycbcr(painting)
     colours = made[..., 1:] - 128
     strength = np.linalg.norm(colours, axis=-1, keepdims=True)
     return from_ycbcr(np.concatenate([made[..., :1], 128 + colours * np.interp(strength, STRONG, (VIVID, 1))], axis=-1))
@@ -59,14 +59,14 @@ def blue_kept(photo: np.ndarray, painting: np.ndarray) -> np.ndarray:
     """A painting, uint8 (H, W, 3), with its light and dark as they are, nearly as blue where its photo, of the same size, is deep
     blue, or pale blue in a plain place or within a window of one. A sky behind blossoms may be blue; a generator that must tell
     it from white frost may find green or olive for it."""
-    kept, made = (np.asarray(Image.fromarray(each).convert("YCbCr")).astype(np.float32) for each in (photo, painting))
+    kept, made = to_ycbcr(photo), to_ycbcr(painting)
     blue, red = np.moveaxis(lowered(kept[..., 1:], BLUE_SIDE) - 128, -1, 0)
     hue, strength = np.degrees(np.arctan2(red, blue)) % 360, np.hypot(blue, red)
     around = np.minimum(strength, np.linalg.norm(lowered(kept[..., 1:], WINDOW) - 128, axis=-1))
     plain = Image.fromarray(to_pixels(255 * plainness(photo, PALE_PLAIN)[..., 0]))
-    plain = np.asarray(plain.filter(ImageFilter.MinFilter(WINDOW + 1)).filter(ImageFilter.MaxFilter(3 * WINDOW + 1))) / 255
-    sky = np.maximum(np.interp(strength, BLUE_STRENGTHS, (0, 1)), plain * np.interp(around, PALE_STRENGTHS, (0, 1)))
-    sky *= np.interp(hue, BLUE_HUES, (0, 1, 1, 0))
+    plain = plain.filter(ImageFilter.MinFilter(WINDOW + 1)).filter(ImageFilter.MaxFilter(3 * WINDOW + 1))  # less what is small
+    pale = np.asarray(plain) / 255 * np.interp(around, PALE_STRENGTHS, (0, 1))
+    sky = np.maximum(np.interp(strength, BLUE_STRENGTHS, (0, 1)), pale) * np.interp(hue, BLUE_HUES, (0, 1, 1, 0))
     made[..., 1:] += BLUE_KEPT * sky[..., None] * (kept[..., 1:] - made[..., 1:])
     return from_ycbcr(made)
 
@@ -99,6 +99,10 @@ def lowered(picture: np.ndarray, factor: int) -> np.ndarray:
     planes = (Image.fromarray(np.ascontiguousarray(plane, np.float32)) for plane in np.moveaxis(picture, -1, 0))
     small = (np.asarray(plane.resize(size, Image.Resampling.BILINEAR)) for plane in planes)
     return np.stack([enlarged(plane, (width, height)) for plane in small], axis=-1)
+
+
+def to_ycbcr(picture: np.ndarray) -> np.ndarray:
+    return np.asarray(Image.fromarray(picture).convert("YCbCr")).astype(np.float32)
 
 
 def from_ycbcr(values: np.ndarray) -> np.ndarray:

@@ -80,9 +80,8 @@ def test_a_pale_blue_sky_stays_blue_where_it_is_plain_and_blue_rime_does_not():
 def test_edges_are_stronger_where_there_are_twigs_and_a_plain_sky_keeps_its_texture_and_all_its_colours():
     photo = pixels([185, 205, 230])
     photo[:, 64::2] = [100, 90, 80]
-    painting = pixels(np.array([150, 140, 130])).astype(float)
+    painting = pixels([150, 140, 130])
     painting[:, ::2] += 20
-    painting = painting.astype(np.uint8)
     made = retouch.crisped(photo, painting).astype(float)
     np.testing.assert_allclose(made[:, :48], painting[:, :48], atol=1)
     contrast = made[:, 72:124].std(axis=1).mean()
