@@ -36,7 +36,8 @@ def model_card(info: dict, name: str) -> str:
     """The card of the pair that `info`, its pair.json, describes, as Markdown with the front matter that the Hub reads."""
     networks, pictures, changed, quality = info["networks"], info.get("pictures"), info.get("changed"), info.get("quality")
     made = f"Two generators with {networks['filters']} filters and {networks['blocks']} blocks"
-    for key, words in (("step", "after {:,} steps"), ("image_size", "at {:,} pixels")):
+    after = "after a last lesson of {:,} steps" if info.get("pupil") is True else "after {:,} steps"
+    for key, words in (("step", after), ("image_size", "at {:,} pixels")):
         made += f", {words.format(info[key])}" if isinstance(info.get(key), int) else ""
     made += f", preset `{plain(info['preset'])}`" if isinstance(info.get("preset"), str) else ""
     lines = [FRONT, f"# {plain(name)}\n", f"{WHAT}\n", f"{made}.\n", "## What it learned from\n"]

@@ -7,7 +7,7 @@ directory keeps the one it was started with as `config.json`. Knows nothing abou
 import argparse
 import json
 import math
-from dataclasses import MISSING, asdict, dataclass, field, fields, replace
+from dataclasses import asdict, dataclass, field, fields, replace
 
 FOLDERS = ("rime", "flowers", "data", "rime_test", "flowers_test", "run", "start_from", "teacher")
 AUGMENTATIONS = ("translation", "cutout", "colour")
@@ -195,11 +195,15 @@ def preset(name: str, **overrides) -> Config:
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """One option for every field of Config, under its own name; only those given end up in the namespace."""
+    """One option for every field of Config, under its own name; only those given end up in the namespace. The help shows the
+    values of the preset that is taken where none is named."""
+    shown = preset(Config().preset)
     for each in fields(Config):
-        text = each.metadata["text"]
-        if each.name != "preset" and each.default not in ("", False, MISSING):
-            text += f" (default {each.default})"
+        text, value = each.metadata["text"], getattr(shown, each.name)
+        if each.name == "preset":
+            text += f" (default {value}, whose values are the defaults below; --dry-run prints those of the others)"
+        elif value not in ("", False):
+            text += f" (default {value})"
         option = "--" + each.name.replace("_", "-")
         if each.type in (bool, "bool"):
             parser.add_argument(option, action=argparse.BooleanOptionalAction, default=argparse.SUPPRESS, help=text)

@@ -152,6 +152,12 @@ def some(pictures: list[np.ndarray], most: int | None) -> list[np.ndarray]:
     return pictures[::-(-len(pictures) // most)] if most else pictures
 
 
+def at_least(counts: dict[str, int], before: object) -> dict[str, int]:
+    """Of how many pictures of each kind a pair has learned at least: what it learned from now, or before that."""
+    before = before if isinstance(before, dict) else {}
+    return {name: max([count, *(each for each in [before.get(name)] if type(each) is int)]) for name, count in counts.items()}
+
+
 def middle(picture: np.ndarray) -> np.ndarray:
     """A picture (H, W, 3) without what is beyond LONGEST times its short side."""
     most = int(LONGEST * min(picture.shape[:2]))
@@ -231,6 +237,8 @@ def main(arguments: list[str] | None = None) -> int:
                         f"{retouch.VIVID} times as strong, but for those that are strong already")
     parser.add_argument("--keep-blue", action="store_true", help="learn what the teachers paint with deep blue, and the pale "
                         "blue of plain skies, kept nearly as blue as in the photo, so that a sky behind blossoms is not green")
+    parser.add_argument("--calm-red", action="store_true", help="learn what the teachers paint with weaker magenta, red and "
+                        "orange where the photo is plain, so that snow and sky in warm light are no blossoms")
     parser.add_argument("--crisp", action="store_true", help="learn what the teachers paint with edges of light and dark "
                         f"{retouch.CRISP} times as strong, but where the photo is plain")
     parser.add_argument("--photos", type=int, metavar="N", help="take about so many of the photos, evenly spaced (default: all)")
@@ -287,6 +295,8 @@ def main(arguments: list[str] | None = None) -> int:
             blooms = list(map(retouch.vivid, blooms))
         if options.keep_blue:
             blooms = list(map(retouch.blue_kept, photos, blooms))
+        if options.calm_red:
+            blooms = list(map(retouch.red_calmed, photos, blooms))
         if options.crisp:
             blooms = list(map(retouch.crisped, photos, blooms))
     rime = painted(teacher, "frost", flowers, options.paintings) if options.frost_steps else []
@@ -299,8 +309,10 @@ def main(arguments: list[str] | None = None) -> int:
     learned_from = data.Pictures(photos, flowers, [], [])
 
     def keep():
-        pair.save_pair(options.output, networks, pair_info(crops, steps, learned_from)
-                       | {"networks": info["networks"], "preset": info.get("preset", "")})
+        said = pair_info(crops, steps, learned_from)
+        pair.save_pair(options.output, networks, said | {
+            "networks": info["networks"], "preset": info.get("preset", ""), "pupil": True,
+            "pictures": at_least(said["pictures"], info.get("pictures"))})
 
     def during(steps):
         return replace(crops, steps=steps)

@@ -15,6 +15,7 @@ def test_a_card_says_what_the_pair_is_what_it_learned_from_and_how_to_use_it():
                   "licence"):
         assert words in card, words
     assert "Figures" not in card
+    assert "after a last lesson of 7,000 steps, at 128" in model_card({**INFO, "pupil": True}, "a")
 
 
 def test_figures_that_the_training_measured_are_a_table():

@@ -22,6 +22,16 @@ def test_every_setting_is_an_option_under_its_own_name_with_a_sentence_of_help()
         assert each.metadata["text"]
 
 
+def test_the_help_shows_what_is_taken_where_nothing_is_said():
+    parser, taken = argparse.ArgumentParser(), config.preset("r2f")
+    config.add_arguments(parser)
+    said = {action.dest: action.help for action in parser._actions}
+    assert "(default r2f," in said["preset"]
+    for name in ("cycle_weight", "light_weight", "norm", "cycle_shift", "filters", "steps"):
+        assert f"(default {getattr(taken, name)})" in said[name]
+    assert taken.cycle_weight != Config().cycle_weight, "else this shows nothing"
+
+
 def test_only_options_that_were_given_replace_the_preset():
     settings = config.preset("lite", **parsed("--filters", "16", "--no-flip"))
     assert (settings.filters, settings.flip, settings.blocks) == (16, False, PRESETS["lite"]["blocks"])

@@ -245,7 +245,7 @@ def test_shipped_pairs_and_those_of_runs_are_on_offer_with_their_cards(tmp_path)
     assert 0 < structure < 1 and 0 < colour < 100
     card = card_of(offers["lite"])
     info = offers["lite"].info
-    for said in (f"{info['pictures']['rime']} photos of rime", f"{info['step']:,} steps", "of the structure"):
+    for said in (f"{info['pictures']['rime']} photos of rime", "Last lesson", f"{info['step']:,} steps", "of the structure"):
         assert said in card
     assert painters.fastest() == "lite", "what somebody trains is not shown to everybody's camera"
 
@@ -255,7 +255,7 @@ def test_shipped_pairs_and_those_of_runs_are_on_offer_with_their_cards(tmp_path)
     ({"gap_closed_bloom": float("nan"), "way_back": 0.6}, None), ({"score": 1}, None), ([], None), (None, None)])
 def test_what_a_training_measured_is_on_the_card_of_its_pair(quality, said):
     card = card_of(Offer("runs/mine", Path("nowhere"), {"quality": quality, "step": 7}))
-    assert "7 steps" in card and ("held out" in card) is bool(said) and (said or "") in card
+    assert "Practised" in card and "7 steps" in card and ("held out" in card) is bool(said) and (said or "") in card
 
 
 def test_a_pair_that_is_not_offered_is_told_once_and_one_that_is_being_deleted_never(tmp_path, caplog):

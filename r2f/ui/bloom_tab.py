@@ -359,7 +359,8 @@ def card_of(offer: Offer | None) -> str:
     step = info.get("step")
     if isinstance(step, int):
         side = escape(str(info.get("image_size", "?")))
-        rows.append(("Practised", "练习", two(f"{step:,} steps at {side} pixels", f"{step:,} 步，{side} 像素")))
+        label, chinese = ("Last lesson", "最后一课") if info.get("pupil") else ("Practised", "练习")
+        rows.append((label, chinese, two(f"{step:,} steps at {side} pixels", f"{step:,} 步，{side} 像素")))
     found = way_back_of(offer)
     if found:
         structure, colour = 100 * found[0], found[1]

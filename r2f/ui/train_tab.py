@@ -47,11 +47,11 @@ def own_copy(space: str) -> str:
     space = html.escape(space)
     where = f"https://huggingface.co/spaces/{space}"
     ways = [two(f'<a href="{where}?duplicate=true">Duplicate this Space</a> to an account of your own, or take it to a machine with Python '
-                "3.11 or newer, best with a graphics card:",
-                f'把<a href="{where}?duplicate=true">这个 Space 复制</a>到自己的账号，或取到装有 Python 3.11 或更新版本、最好有显卡的机器上：')
+                "3.11 to 3.13, best with a graphics card:",
+                f'把<a href="{where}?duplicate=true">这个 Space 复制</a>到自己的账号，或取到装有 Python 3.11 至 3.13、最好有显卡的机器上：')
             + COMMANDS.format(where=where)] if space else [
-        two("In a copy of this project, on a machine with Python 3.11 or newer, best with a graphics card:",
-            "在本项目的一份副本中，机器装有 Python 3.11 或更新版本，最好有显卡：") + "<pre><code>make demo</code></pre>",
+        two("In a copy of this project, on a machine with Python 3.11 to 3.13, best with a graphics card:",
+            "在本项目的一份副本中，机器装有 Python 3.11 至 3.13，最好有显卡：") + "<pre><code>make demo</code></pre>",
         two("If this page is yours, and everybody who can open it may train on its machine:",
             "如果此页是你的，而且能打开它的人都可以在它的机器上训练：") + "<pre><code>python app.py --train</code></pre>"]
     return f"""<section><h2>{two("Train a painter of your own", "训练一位自己的画师")}</h2>

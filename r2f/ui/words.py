@@ -98,7 +98,7 @@ WORDS = {  # key: (English, Chinese); {names} are filled in by `both`
     "ts_preset": ("Which kind of painter?", "哪一种画师？"),
     "ts_preset_lite": ("lite: small and quick, 128 pixels; learns on two CPU cores in a night",
                        "lite：小而快，128 像素；两个 CPU 核一夜学成"),
-    "ts_preset_r2f": ("r2f: the best we know, 256 pixels; wants a GPU", "r2f：我们所知最好的，256 像素；需要 GPU"),
+    "ts_preset_r2f": ("r2f: large and fine, 256 pixels; wants a GPU", "r2f：大而细，256 像素；需要 GPU"),
     "ts_preset_paper": ("paper: CycleGAN as published in 2017, to compare", "paper：2017 年发表的 CycleGAN，用来对照"),
     "ts_preset_seed": ("seed: the student project of 2023 as it was, to compare", "seed：2023 年的学生项目原样，用来对照"),
     "ts_image_size": ("Side of the crops, pixels", "裁块边长，像素"),
