@@ -2,6 +2,7 @@
 
 import asyncio
 import io
+import json
 import os
 import re
 import struct
@@ -25,11 +26,12 @@ from starlette.testclient import TestClient
 from r2f import drawn
 from r2f.images import MAX_BYTES, MAX_PIXELS, UnreadablePicture, encode_png, read_picture
 from r2f.ui import batch as batches
-from r2f.ui import painting, theme, words
+from r2f.ui import gate, painting, theme, words
 from r2f.ui.bloom_tab import card_of
 from r2f.ui.cache import files_in, sweep
+from r2f.ui.gate import MOST_BODY_BYTES
 from r2f.ui.live_tab import MOST_FRAME_BYTES, MOST_IN_HAND
-from r2f.ui.page import MOST_BODY_BYTES, build_page, launch_arguments
+from r2f.ui.page import build_page, launch_arguments
 from r2f.ui.painters import Offer, PainterAsleep, Painters, way_back_of
 
 ROOT = Path(__file__).parents[1]
@@ -142,13 +144,31 @@ def test_the_page_serves_and_takes_nothing_else(awake, tmp_path, photo):
         assert client.post("/gradio_api/process_recording", files={"video": b""}).status_code == 404
         assert client.get("/monitoring/summary").status_code in (401, 403, 404)
         large = {"data": ["x" * MOST_BODY_BYTES], "fn_index": 0, "session_hash": "s"}
-        for route in ("queue/join", "run/bloom", "call/bloom"):
+        for route in ("queue/join", "run/bloom", "call/bloom", "run/upload", "call/upload"):
             assert client.post(f"/gradio_api/{route}", json=large).status_code == 413
         small = {"data": [{"path": str(photo), "meta": {"_type": "gradio.FileData"}}]}
         assert client.post("/gradio_api/run/bloom", json=small).status_code == 404  # past the queue
         large = {"files": ("large.jpg", b"x" * 2 * MOST_BODY_BYTES)}
         uploaded = client.post("/gradio_api/upload", files=large)
         assert uploaded.status_code == 200
+        assert client.post("/gradio_api/upload", files={"files": (None, b"x" * 2 * MOST_BODY_BYTES)}).status_code == 413
+        assert client.post("/gradio_api/upload", files=[("files", (None, b"x" * (MOST_BODY_BYTES // 2)))] * 3).status_code == 413
+
+
+def test_what_is_uploaded_at_one_time_is_bounded_and_what_was_refused_is_deleted(awake, tmp_path, monkeypatch):
+    monkeypatch.setattr(gate, "MOST_UNDER_WAY_BYTES", 3_000_000)
+    with client_of(awake, tmp_path) as client:
+        def send(count):
+            files = [("files", (f"{each}.jpg", b"x" * 1_000_000)) for each in range(count)]
+            return client.post("/gradio_api/upload", files=files)
+
+        for _ in range(3):  # what has ended does not count
+            assert send(2).status_code == 200
+        before = files_in(tmp_path / "cache")
+        refused = send(4)
+        assert refused.status_code == 413 and "send less" in refused.text
+        assert files_in(tmp_path / "cache") == before
+        assert send(2).status_code == 200
 
 
 def test_a_live_frame_comes_back_painted_and_anything_else_is_refused(awake, asleep, tmp_path):
@@ -247,7 +267,11 @@ def test_shipped_pairs_and_those_of_runs_are_on_offer_with_their_cards(tmp_path)
     info = offers["lite"].info
     for said in (f"{info['pictures']['rime']} photos of rime", "Last lesson", f"{info['step']:,} steps", "of the structure"):
         assert said in card
-    assert painters.fastest() == "lite", "what somebody trains is not shown to everybody's camera"
+    slim = {**info, "networks": {**info["networks"], "filters": 2}}
+    (mine / "pair.json").write_text(json.dumps(slim))
+    painters.fetched["some/body@0123456789"] = mine
+    assert "some/body@0123456789" in painters.offers()
+    assert painters.fastest() == "lite", "what somebody trains or fetched is not shown to everybody's camera"
 
 
 @pytest.mark.parametrize("quality,said", [

@@ -1,16 +1,12 @@
-"""The page and how it is launched: its rooms, what a visitor may send, what is served, how long the queue may grow.
+"""The page and how it is launched: its rooms, what is served, how long the queue may grow.
 
 Knows nothing about painting; that is the rooms'.
 """
 
 from pathlib import Path
-from urllib.parse import urlsplit
 
 import gradio as gr
-from starlette.datastructures import Headers
-from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
-from starlette.responses import PlainTextResponse
 
 from r2f.ui import live_tab as live
 from r2f.ui import train_start, train_watch
@@ -18,6 +14,7 @@ from r2f.ui.about_tab import about_tab
 from r2f.ui.bloom_tab import bloom_tab
 from r2f.ui.cache import MOST_SECONDS
 from r2f.ui.fetching import fetch_within_limits
+from r2f.ui.gate import Gate, fields_within_limits
 from r2f.ui.live_tab import live_tab
 from r2f.ui.many_tab import many_tab
 from r2f.ui.painters import Painters
@@ -30,7 +27,6 @@ from r2f.ui.words import I18N, t
 EXAMPLES = Path(__file__).parents[2] / "examples"
 MOST_WAITING = 64  # blooms; whoever comes after is told to try again later
 QUEUE_SECONDS = 0.005  # between two looks at the queue; Gradio's 0.001 keeps an idle page at 4 % of a core, a training's core
-MOST_BODY_BYTES = 1_000_000  # of a request that is no upload: a few file names need far less
 MOST_SESSIONS = 200  # that Gradio remembers, about 0.2 MB each; every call of the API is one
 MOST_DATA_BYTES = 2_000_000_000  # where whoever sees the page may train: a zip of pictures to learn from
 MOST_UPLOAD_BYTES = 250_000_000  # of a file: a zip of photos; `images` holds photos to less
@@ -56,51 +52,10 @@ def build_page(painters: Painters, examples: Path = EXAMPLES, train: bool = Fals
                 about_tab(painters)
         gr.HTML(COLOPHON, elem_id="colophon")
     fetch_within_limits(page)
+    fields_within_limits()
     page.queue(max_size=MOST_WAITING, api_open=False)
     page._queue.sleep_when_free = QUEUE_SECONDS
     return page
-
-
-class Gate:
-    """ASGI middleware: refuses what Gradio would do for anyone, though this page needs none of it.
-
-    Taking a large body on a route that is no upload (a `data:` URL would slip past `max_file_size`), handing on
-    what is at a web address, converting screen recordings, and keeping any page's state as a link.
-
-    `hosts`: the names by which the page may be asked for, None for any. A page for its own machine has its machine's: otherwise
-    another site could send a browser there under that site's name (DNS rebinding), and do what only its owner may.
-    """
-
-    def __init__(self, app, hosts: tuple[str, ...] | None = None):
-        self.app, self.hosts = app, hosts
-
-    async def __call__(self, scope, receive, send):
-        if scope["type"] != "http":
-            return await self.app(scope, receive, send)
-        if self.hosts and host_of(scope) not in self.hosts:
-            answer = PlainTextResponse("This page is for its own machine alone; to show it to others, start it with --host.", 403)
-            return await answer(scope, receive, send)
-        path, taken = scope["path"].lower().rstrip("/"), 0
-
-        async def receive_little():
-            nonlocal taken
-            message = await receive()
-            taken += len(message.get("body", b""))
-            if taken > MOST_BODY_BYTES:
-                raise HTTPException(413, "This request is too large.")
-            return message
-
-        if "/file=http" in path or path.endswith(("/process_recording", "/deep_link")):
-            scope = {**scope, "path": "/refused", "raw_path": b"/refused"}  # there is no such route: 404
-        await self.app(scope, receive if path.endswith("/upload") else receive_little, send)
-
-
-def host_of(scope) -> str | None:
-    """The host that a request names, without its port."""
-    try:
-        return urlsplit(f"//{Headers(scope=scope).get('host', '')}").hostname
-    except ValueError:
-        return None
 
 
 def has_mcp() -> bool:

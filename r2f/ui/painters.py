@@ -63,12 +63,20 @@ class Painters:
 
     def offers(self) -> dict[str, Offer]:
         """What can be chosen right now, the page's own first."""
+        folders = self.shipped()
+        for found in sorted(self.runs.glob("[!.]*/pair/pair.json"), key=changed, reverse=True):
+            folders.setdefault(f"runs/{found.parent.parent.name}", found.parent)
+        return self.read(folders | self.fetched)
+
+    def shipped(self) -> dict[str, Path]:
+        """The folders of the page's own pair and of those beside it, by their names."""
         folders = {self.first_name: self.first}
         for found in sorted(self.checkpoints.glob("*/pair.json")):
             folders.setdefault(found.parent.name, found.parent)
-        for found in sorted(self.runs.glob("[!.]*/pair/pair.json"), key=changed, reverse=True):
-            folders.setdefault(f"runs/{found.parent.parent.name}", found.parent)
-        folders |= self.fetched
+        return folders
+
+    def read(self, folders: dict[str, Path]) -> dict[str, Offer]:
+        """Those of the folders that hold a pair."""
         offers = {}
         for name, folder in folders.items():
             try:
@@ -118,13 +126,13 @@ class Painters:
             log.warning("%s", sentence)
 
     def fastest(self) -> str:
-        """The name of the pair with the least work for a picture: the page's own or a shipped one, whatever is being trained."""
+        """The name of the pair with the least work for a picture: the page's own or a shipped one, whatever is being trained or
+        was fetched."""
         def work(offer):
             networks = offer.info.get("networks", {})
             blocks = networks.get("blocks", 99) * (0.2 if networks.get("separable") else 1)
             return networks.get("filters", 999) ** 2 * (2 + blocks)
-        return min((each for each in self.offers().values() if not each.name.startswith("runs/") or each.name == self.first_name),
-                   key=work).name
+        return min(self.read(self.shipped()).values(), key=work).name
 
     def fetch(self, repository: str, revision: str) -> str:
         """Bring a pair from the Hub, pinned to the commit that the revision names now; its name here. Raises PainterAsleep."""
