@@ -237,8 +237,6 @@ def main(arguments: list[str] | None = None) -> int:
                         f"{retouch.VIVID} times as strong, but for those that are strong already")
     parser.add_argument("--keep-blue", action="store_true", help="learn what the teachers paint with deep blue, and the pale "
                         "blue of plain skies, kept nearly as blue as in the photo, so that a sky behind blossoms is not green")
-    parser.add_argument("--calm-red", action="store_true", help="learn what the teachers paint with weaker magenta, red and "
-                        "orange where the photo is plain, so that snow and sky in warm light are no blossoms")
     parser.add_argument("--crisp", action="store_true", help="learn what the teachers paint with edges of light and dark "
                         f"{retouch.CRISP} times as strong, but where the photo is plain")
     parser.add_argument("--photos", type=int, metavar="N", help="take about so many of the photos, evenly spaced (default: all)")
@@ -295,8 +293,6 @@ def main(arguments: list[str] | None = None) -> int:
             blooms = list(map(retouch.vivid, blooms))
         if options.keep_blue:
             blooms = list(map(retouch.blue_kept, photos, blooms))
-        if options.calm_red:
-            blooms = list(map(retouch.red_calmed, photos, blooms))
         if options.crisp:
             blooms = list(map(retouch.crisped, photos, blooms))
     rime = painted(teacher, "frost", flowers, options.paintings) if options.frost_steps else []

@@ -1,8 +1,7 @@
 """What teachers painted, retouched before a pupil learns it: the colours of one with the strokes of another.
 
-A CycleGAN may swap light and dark by chance, and a training may fill plain skies with waves, turn blue ones bottle green and
-plain places in warm light red, leave specks of colour or paint softly and palely; none of these must be learned. Knows nothing
-about pairs or files.
+A CycleGAN may swap light and dark by chance, and a training may fill plain skies with waves, turn blue ones bottle green, leave
+specks of colour or paint softly and palely; none of these must be learned. Knows nothing about pairs or files.
 """
 
 import numpy as np
@@ -22,8 +21,6 @@ PALE_PLAIN = 8.0  # as PLAIN, of a sky, in which there may be clouds
 BLUE_SIDE = 4  # pixels to a side: what is smaller is no sky
 BLUE_KEPT = 0.85  # what the photo's colour weighs where it is blue; the rest is the painting's
 VIVID = 1.3  # how much farther from grey than they were painted colours become
-RED_HUES = -20, 0, 120, 140  # degrees, as BLUE_HUES: magenta, red and orange
-CALM_RED = (0, 20, 100), (0, 20, 38)  # how strong, from grey, 0 to 128, such a colour is, and becomes where the photo is plain
 STRONG = 40, 100  # from grey, 0 to 128: colours that still become so much farther, those that stay
 CRISP = 1.5  # how much stronger than it was painted a stroke's light and dark become
 EDGES = 3  # pixels: what of them changes faster does
@@ -66,24 +63,11 @@ def blue_kept(photo: np.ndarray, painting: np.ndarray) -> np.ndarray:
     blue, red = np.moveaxis(lowered(kept[..., 1:], BLUE_SIDE) - 128, -1, 0)
     hue, strength = np.degrees(np.arctan2(red, blue)) % 360, np.hypot(blue, red)
     around = np.minimum(strength, np.linalg.norm(lowered(kept[..., 1:], WINDOW) - 128, axis=-1))
-    plain = opened(plainness(photo, PALE_PLAIN), WINDOW + 1, 3 * WINDOW + 1)
-    pale = plain * np.interp(around, PALE_STRENGTHS, (0, 1))
+    plain = Image.fromarray(to_pixels(255 * plainness(photo, PALE_PLAIN)[..., 0]))
+    plain = plain.filter(ImageFilter.MinFilter(WINDOW + 1)).filter(ImageFilter.MaxFilter(3 * WINDOW + 1))  # less what is small
+    pale = np.asarray(plain) / 255 * np.interp(around, PALE_STRENGTHS, (0, 1))
     sky = np.maximum(np.interp(strength, BLUE_STRENGTHS, (0, 1)), pale) * np.interp(hue, BLUE_HUES, (0, 1, 1, 0))
     made[..., 1:] += BLUE_KEPT * sky[..., None] * (kept[..., 1:] - made[..., 1:])
-    return from_ycbcr(made)
-
-
-def red_calmed(photo: np.ndarray, painting: np.ndarray) -> np.ndarray:
-    """A painting, uint8 (H, W, 3), with its light and dark as they are, and with magenta, red and orange weaker where its photo,
-    of the same size, is plain: in warm light a generator may take a whole sky, fog or snow for a blossom."""
-    made = to_ycbcr(painting)
-    colours = made[..., 1:] - 128
-    blue, red = np.moveaxis(lowered(colours, BLUE_SIDE), -1, 0)
-    hue = (np.degrees(np.arctan2(red, blue)) + 90) % 360 - 90
-    strength = np.linalg.norm(colours, axis=-1, keepdims=True)
-    plain = opened(plainness(photo, PALE_PLAIN), BLUE_SIDE + 1, BLUE_SIDE + 1)
-    weight = lowered((plain * np.interp(hue, RED_HUES, (0, 1, 1, 0)))[..., None], BLUE_SIDE)
-    made[..., 1:] += weight * (np.interp(strength, *CALM_RED) / strength.clip(1) - 1) * colours
     return from_ycbcr(made)
 
 
@@ -100,13 +84,6 @@ def plainness(photo: np.ndarray, varied: float) -> np.ndarray:
     grey = luminance(photo)[..., None]
     variance = lowered(grey * grey, WINDOW) - lowered(grey, WINDOW) ** 2
     return np.exp(-variance.clip(0) / varied ** 2)
-
-
-def opened(weight: np.ndarray, least: int, reach: int) -> np.ndarray:
-    """A weight (H, W, 1), 0 to 1, as (H, W), without what is smaller than one side, an odd number of pixels, and then grown by
-    half of the other."""
-    plane = Image.fromarray(to_pixels(255 * weight[..., 0]))
-    return np.asarray(plane.filter(ImageFilter.MinFilter(least)).filter(ImageFilter.MaxFilter(reach))) / 255
 
 
 def stroked(colours: np.ndarray, strokes: np.ndarray) -> np.ndarray:
