@@ -4,9 +4,11 @@
 """
 
 import argparse
+import errno
 import logging
 import sys
 import threading
+from collections import Counter
 from collections.abc import Iterator
 from itertools import count
 from pathlib import Path
@@ -168,26 +170,40 @@ def main(arguments: list[str] | None = None) -> int:
         print(f"There are no pictures in {', '.join(options.photos)}; name photos, or folders that hold some.", file=sys.stderr)
         return 2
     try:
+        options.output.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        print(f"The folder {options.output} can't be made ({error.strerror}); name another one with -o.", file=sys.stderr)
+        return 2
+    try:
         bloomer = Bloomer.load(options.pair, options.precision)
     except BadPair as error:
         print(error, file=sys.stderr)
         return 2
-    options.output.mkdir(parents=True, exist_ok=True)
-    failed = 0
+    done, failed = 0, Counter()
     for path, stem in tqdm(list(zip(photos, stems(photos), strict=True)), unit="photo", disable=None):
         try:
             photo = read_picture(path)
         except UnreadablePicture as error:
-            failed += 1
+            failed["read"] += 1
             tqdm.write(str(error), file=sys.stderr)
             continue
-        for kind, picture in results(bloomer, fit(photo, options.size) if options.size else photo, options):
-            if kind == "film":
-                film(*picture, options.output / f"{stem}-film.mp4")
-            else:
-                write_picture(picture, options.output / f"{stem}-{kind}.png")
-    done = len(photos) - failed
-    print(f"{done} of {len(photos)} photos bloomed, in {options.output}" + (f"; {failed} could not be read" if failed else ""))
+        try:
+            for kind, picture in results(bloomer, fit(photo, options.size) if options.size else photo, options):
+                if kind == "film":
+                    film(*picture, options.output / f"{stem}-film.mp4")
+                else:
+                    write_picture(picture, options.output / f"{stem}-{kind}.png")
+            done += 1
+        except OSError as error:
+            failed["written"] += 1
+            if error.errno in (errno.ENOSPC, errno.EDQUOT):
+                tqdm.write(f"What {path.name} became can't be written: the disk of {options.output} is full; free some of it, "
+                           "then begin again with this photo.", file=sys.stderr)
+                break
+            tqdm.write(f"What {path.name} became can't be written to {options.output} ({error.strerror or error}); "
+                       "give it a shorter name, or name another folder with -o.", file=sys.stderr)
+    said = "".join(f"; {count} could not be {what}" for what, count in failed.items())
+    print(f"{done} of {len(photos)} photos bloomed, in {options.output}{said}")
     return 1 if failed else 0
 
 

@@ -3,6 +3,8 @@
 Text from what pair.json says; no folder's name and no path is in it. Knows nothing about networks.
 """
 
+import shlex
+
 from r2f.files import shortened
 
 FRONT = """---
@@ -53,7 +55,7 @@ def model_card(info: dict, name: str) -> str:
     if figures:
         lines += ["## Figures\n", "Measured by the training itself, on pictures that it did not learn from:\n",
                   "| figure | value |", "|---|---:|", *(f"| {plain(key)} | {value:.4g} |" for key, value in figures.items()), ""]
-    return "\n".join([*lines, USE.format(name=plain(name)), UNSAID])
+    return "\n".join([*lines, USE.format(name=shlex.quote(plain(name))), UNSAID])
 
 
 def plain(value) -> str:

@@ -74,9 +74,9 @@ def learning_film(samples: list[tuple[int, Path]], folder: str | Path, name: str
     `samples` are (step, sheet) by step; a sheet has six columns of square pictures. At most MOST_SHEETS are shown, evenly chosen,
     the first and the newest among them, in at most MOST_SECONDS; sides are even and at most LONG_SIDE, as of the bloom film. The
     file is named after `name`, the newest step and the sheets: asked for again, it is there already. A sheet that can't be read
-    is left out. Raises ValueError where fewer than two are left, or `name` is no plain name.
+    is left out. Raises ValueError where fewer than two are left, or `name` could leave the folder.
     """
-    if not re.fullmatch(r"[0-9A-Za-z][0-9A-Za-z._-]*", name):
+    if not re.fullmatch(r"[^./\\\0][^/\\\0]*", name):
         raise ValueError(f"{name!r} can't name a film.")
     chosen, folder = evenly(samples, MOST_SHEETS), Path(folder)
     content = hashlib.sha256(repr([(step, str(path), *changed(path)) for step, path in chosen]).encode()).hexdigest()[:12]

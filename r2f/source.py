@@ -6,6 +6,7 @@ of them than the limits below. Whether they are pictures is for `images` to say.
 
 import io
 import os
+import re
 import shutil
 import stat
 import struct
@@ -134,9 +135,9 @@ def _members(contents: zipfile.ZipFile, name: str) -> dict[PurePosixPath, zipfil
     """The pictures in a zip by their paths there. A zip that tries tricks is refused as a whole."""
     members = {}
     for info in contents.infolist():
-        path = PurePosixPath(info.filename.replace("\\", "/"))
-        if path.is_absolute() or ".." in path.parts or path.parts[:1] and ":" in path.parts[0]:
-            raise BadSource(f"{name} wants to write outside its folder ({path.name}); it is not unpacked.")
+        path = path_inside(info.filename)
+        if path is None:
+            raise BadSource(f"{name} wants to write outside its folder ({info.filename}); it is not unpacked.")
         if stat.S_ISLNK(info.external_attr >> 16):
             raise BadSource(f"{name} holds a link ({path.name}); please pack the pictures themselves.")
         hidden = any(part.startswith(".") or part == "__MACOSX" for part in path.parts)
@@ -150,6 +151,12 @@ def _members(contents: zipfile.ZipFile, name: str) -> dict[PurePosixPath, zipfil
             raise BadSource(f"{name} holds {path.name} twice; please pack it anew.")
         members[path] = info
     return members
+
+
+def path_inside(name: str) -> PurePosixPath | None:
+    """Where the file of that name lies in its zip, or None where that is outside. Some packers write a backslash for "/"."""
+    path = PurePosixPath(name.replace("\\", "/"))
+    return None if path.is_absolute() or ".." in path.parts or re.match("[A-Za-z]:", str(path)) else path
 
 
 def _check_room(taken: dict, name: str, folder: Path) -> None:

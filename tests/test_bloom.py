@@ -1,3 +1,5 @@
+import errno
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -137,6 +139,42 @@ def test_a_bad_file_is_reported_and_the_others_are_done(pair, tmp_path, capsys):
     assert "broken.jpg" in output.err
     assert "2 of 3 photos bloomed" in output.out and "1 could not be read" in output.out
     assert len(list((tmp_path / "out").iterdir())) == 2
+
+
+def test_an_output_that_is_no_folder_gets_one_sentence_before_the_pair_is_loaded(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(Bloomer, "load", None)
+    (tmp_path / "out").write_text("mine")
+    folder = photos(tmp_path / "in")
+    for output in ("out", "out/deeper"):
+        assert bloom.main([str(folder), "-o", str(tmp_path / output)]) == 2
+        said = capsys.readouterr().err
+        assert f"{output} can't be made (" in said and said.endswith("; name another one with -o.\n") and said.count("\n") == 1
+    assert (tmp_path / "out").read_text() == "mine"
+
+
+def test_a_photo_whose_name_is_too_long_for_its_painting_is_reported_and_the_others_are_done(pair, tmp_path, capsys):
+    folder = photos(tmp_path / "in")
+    long = "a" * 245 + ".png"
+    (folder / "tree.png").rename(folder / long)
+    assert bloom.main([str(folder), "-o", str(tmp_path / "out"), "--pair", str(pair)]) == 1
+    output = capsys.readouterr()
+    assert f"What {long} became can't be written" in output.err and "Traceback" not in output.err
+    assert "1 of 2 photos bloomed" in output.out and "1 could not be written" in output.out
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["twig-flower.png"]
+
+
+def test_a_full_disk_ends_it_with_one_sentence(pair, tmp_path, capsys, monkeypatch):
+    tried = []
+
+    def write(pixels, path):
+        tried.append(path.name)
+        raise OSError(errno.ENOSPC, "No space left on device")
+    folder = photos(tmp_path / "in")
+    monkeypatch.setattr(bloom, "write_picture", write)
+    assert bloom.main([str(folder), "-o", str(tmp_path / "out"), "--pair", str(pair)]) == 1
+    output = capsys.readouterr()
+    assert tried == ["tree-flower.png"] and output.err.count("is full") == 1 and "free some of it" in output.err
+    assert "0 of 2 photos bloomed" in output.out and "1 could not be written" in output.out
 
 
 def test_two_photos_of_one_stem_do_not_overwrite_each_other(pair, tmp_path):

@@ -15,6 +15,7 @@ def test_a_card_says_what_the_pair_is_what_it_learned_from_and_how_to_use_it():
                   "licence"):
         assert words in card, words
     assert "Figures" not in card
+    assert model_card(INFO, "my first run").count("--pair 'my first run'\n") == 2
     assert "after a last lesson of 7,000 steps, at 128" in model_card({**INFO, "pupil": True}, "a")
 
 

@@ -174,6 +174,13 @@ def test_sheets_that_cannot_be_read_or_have_another_size_do_not_stop_the_film(tm
     for fewer in ([], samples[:1], samples[:3]):
         with pytest.raises(ValueError, match="at least two sample sheets"):
             learning_film(fewer, tmp_path, "b")
-    with pytest.raises(ValueError, match="can't name a film"):
-        learning_film(samples, tmp_path, "../b")
+    for name in ("../b", "..", "/b", "b/c", "b\\c", "b\0", ".b", ""):
+        with pytest.raises(ValueError, match="can't name a film"):
+            learning_film(samples, tmp_path, name)
     assert sorted(path.name[0] for path in tmp_path.iterdir() if path.is_file()) == ["a"]
+
+
+@pytest.mark.parametrize("name", ["my first run", "雾凇", "run_é"])
+def test_a_trainings_film_is_named_after_its_run_whatever_its_script(name, tmp_path):
+    path = learning_film(sheets(tmp_path / "samples", 2), tmp_path, name)
+    assert path.parent == tmp_path and path.name.startswith(f"{name}-step-2000-") and len(decoded(path)[0]) > 25

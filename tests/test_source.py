@@ -79,6 +79,13 @@ def test_a_zip_gives_its_pictures_and_nothing_else(tmp_path):
     assert (folder.path / "a.png").read_bytes() == PNG
 
 
+def test_names_that_only_look_strange_do_no_harm(tmp_path):
+    zipped = pack(tmp_path / "rime.zip", "photos\\a.png", "photos\\Screenshot 12:30:05.png", "to do: mail.txt")
+    folder = source.unpack(zipped, tmp_path / "out")
+    assert sorted(os.listdir(folder)) == ["Screenshot 12:30:05.png", "a.png"]
+    assert sorted(os.listdir(source.unpack(pack(tmp_path / "at.zip", "12:30.png"), tmp_path / "at"))) == ["12:30.png"]
+
+
 def with_link(path):
     with zipfile.ZipFile(path, "w") as file:
         link = zipfile.ZipInfo("link.png")
@@ -112,6 +119,9 @@ HOSTILE = {
     "backslash": (lambda path: pack(path, "..\\..\\evil.png"), "outside its folder"),
     "absolute": (lambda path: pack(path, "/tmp/evil.png"), "outside its folder"),
     "drive": (lambda path: pack(path, "C:\\evil.png"), "outside its folder"),
+    "drive below": (lambda path: pack(path, "./c:evil.png"), "outside its folder"),
+    "network": (lambda path: pack(path, "\\\\server\\evil.png"), "outside its folder"),
+    "parent of a text": (lambda path: pack(path, "a.png", "b\\..\\..\\evil.txt"), r"\(b\\..\\..\\evil.txt\)"),
     "link": (with_link, "holds a link"),
     "twice": (lambda path: pack(path, "a.png", "a.png"), "holds a.png twice"),
     "password": (lambda path: with_bytes(path, {8: b"\1\0"}), "password"),

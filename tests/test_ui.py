@@ -31,6 +31,7 @@ from r2f.ui.bloom_tab import card_of
 from r2f.ui.cache import files_in, sweep
 from r2f.ui.gate import MOST_BODY_BYTES
 from r2f.ui.live_tab import MOST_FRAME_BYTES, MOST_IN_HAND
+from r2f.ui.many_tab import many_tab
 from r2f.ui.page import build_page, launch_arguments
 from r2f.ui.painters import Offer, PainterAsleep, Painters, way_back_of
 
@@ -453,7 +454,9 @@ def test_one_bad_file_never_stops_the_rest_of_a_batch(awake, photo, tmp_path):
     with zipfile.ZipFile(batch.zip) as archive:
         assert archive.namelist() == ["twig-flower.png", "twig-rime-again.png", "twig-2-flower.png", "twig-2-rime-again.png",
                                       "figures.csv"]
+        table = archive.read("figures.csv")
     assert "'=cmd.jpg" in Path(batch.csv).read_text()  # a spreadsheet would run it
+    assert table == Path(batch.csv).read_bytes() and table.startswith("\ufeffphoto,".encode())
 
 
 def packed(path, entries, method=zipfile.ZIP_DEFLATED):
@@ -472,13 +475,38 @@ def test_a_zip_is_looked_into_but_never_unpacked(awake, photo, tmp_path):
     assert not list(tmp_path.rglob("a.png"))
 
 
+def test_names_in_a_zip_that_only_look_strange_do_no_harm(awake, photo, tmp_path):
+    data = photo.read_bytes()
+    archive = packed(tmp_path / "album.zip", [("photos\\a.png", data), ("Screenshot 12:30:05.png", data),
+                                              ("__MACOSX\\b.png", b"x"), ("photos\\.hidden.png", b"x"), ("to do: a.txt", b"x")])
+    batch = batch_of(awake, [archive])
+    assert [name for _, name in batch.shown] == ["a.png", "Screenshot 12:30:05.png"] and not batch.refused
+
+
+def test_a_zip_that_was_swept_before_its_batch_began_gets_the_sentence_of_a_swept_photo(awake, tmp_path):
+    with pytest.raises(batches.BadBatch) as refusal:
+        batches.Batches(awake).begin([tmp_path / "swept.zip"])
+    assert str(refusal.value) == "swept.zip cannot be opened; please choose the photo again."
+    assert 'lang="zh">swept.zip 打不开' in words.refusal(refusal.value)
+
+
+def test_a_damaged_photo_in_a_zip_is_refused_and_the_rest_is_done(awake, photo, tmp_path, caplog):
+    archive = packed(tmp_path / "album.zip", [("a.png", photo.read_bytes()), ("b.png", photo.read_bytes())])
+    data = bytearray(archive.read_bytes())
+    data[30 + len("a.png")] = 0xff  # no kind of block begins like this
+    archive.write_bytes(data)
+    batch = batch_of(awake, [archive])
+    assert batch.refused == ["a.png cannot be opened; please choose the photo again."] and not caplog.records
+    assert [name for _, name in batch.shown] == ["b.png"]
+
+
 def test_zips_that_mean_harm_are_refused_at_once(awake, tmp_path):
     link = zipfile.ZipInfo("link.png")
     link.external_attr = 0o120777 << 16
     lzma = packed(tmp_path / "lzma.zip", [("a.png", b"x" * 99)], zipfile.ZIP_LZMA)
     harm = {
         "leads out of it": [packed(tmp_path / f"{number}.zip", [(name, b"x")]) for number, name in
-                            enumerate(("../a.png", "/etc/a.png", "b/../../a.png", "c:\\a.png"))],
+                            enumerate(("../a.png", "/etc/a.png", "b/../../a.png", "c:\\a.png", "b\\..\\..\\a.png", "\\\\b\\c"))],
         "far more than it is": [packed(tmp_path / "bomb.zip", [("a.png", b"\0" * 50_000_000)])],
         "holds a link": [packed(tmp_path / "link.zip", [(link, b"/etc/passwd")])],
         "unusual way": [lzma],
@@ -546,6 +574,39 @@ def test_a_batch_is_kept_for_an_hour_after_its_end_however_long_it_waited(asleep
     fourth = worker.begin([photo])
     assert worker.get(first.key) is None and worker.get(fourth.key) is fourth
     until(lambda: fourth.ended)
+
+
+def test_what_a_batch_has_painted_outlives_the_sweeps_while_it_runs(awake, cache, photo, tmp_path, monkeypatch):
+    """An hour and more passes at each photo, and the cache is swept before the next."""
+    paint_one = batches.paint_one
+
+    def slow(batch, *more):
+        sweep(cache)
+        row = paint_one(batch, *more)
+        for path in files_in(cache):
+            os.utime(path, (1, 1))
+        return row
+    monkeypatch.setattr(batches, "paint_one", slow)
+    (tmp_path / "bad.jpg").write_text("no picture")  # nothing is written to the zip meanwhile
+    batch = batch_of(awake, [photo, tmp_path / "bad.jpg", photo])
+    assert batch.state == "done" and len(batch.shown) == 2 and all(Path(path).is_file() for path, _ in batch.shown)
+    with zipfile.ZipFile(batch.zip) as archive:
+        assert len(archive.namelist()) == 5
+
+
+def test_a_tab_whose_batch_is_gone_says_so_and_may_begin_anew(awake, photo):
+    with gr.Blocks() as page:
+        many_tab(awake, gr.Dropdown())
+    looks = {each.fn.__name__: each.fn for each in page.fns.values() if each.fn}
+    shown = {each.elem_id or type(each).__name__: value for each, value in looks["look"]("gone", 3).items()}
+    assert shown == {"many-said": f'<p role="status">{words.both("many_gone")}</p>', "BrowserState": [], "State": 0,
+                     "many-start": gr.update(visible=True), "many-cancel": gr.update(visible=False),
+                     "Timer": gr.update(active=False)}
+    for nothing in ("", []):  # to say: nothing was begun, or it was said before
+        assert {type(each).__name__ for each in looks["look"](nothing, 3)} == {"Timer", "State"}
+    begun = looks["begin"]([{"path": str(photo)}], "bloom", "512", "broad", None)
+    key = next(value for each, value in begun.items() if isinstance(each, gr.BrowserState))
+    assert key and not any(isinstance(each, gr.BrowserState) for each in looks["look"](key, -1))
 
 
 # the cache

@@ -512,6 +512,27 @@ def test_measuring_says_why_it_could_not(root, monkeypatch):
     assert "beside the field" in measure(*(form[name] for name in FIELDS))
 
 
+def test_what_was_unpacked_goes_into_the_form_even_where_the_doctor_has_many_visitors(root, sound, tmp_path, monkeypatch):
+    desk, busy, go, zips = train_desk.Desk(root, dict), threading.Event(), threading.Event(), {}
+    monkeypatch.setattr(train_start, "Desk", lambda *given: desk)
+    for domain, name in (("rime", "rime"), ("flower", "flowers")):
+        zips[domain] = tmp_path / f"{name}.zip"
+        with zipfile.ZipFile(zips[domain], "w") as file:
+            for path in (sound / name).iterdir():
+                file.write(path, path.name)
+    unpacked = ended(desk.visits, desk.visits.unpack(zips).key)
+    monkeypatch.setattr(doctor, "examine", lambda *given: busy.set() or go.wait(SECONDS))
+    try:
+        for number in range(1 + visit.MOST_WAITING):
+            desk.visits.look([Folder(str(number), sound / "rime")], 32)
+            assert busy.wait(SECONDS)
+        values = values_of(root, source="zips")
+        shown = function(room(root)[0], "tick")({"watched": unpacked.key}, *(values[name] for name in FIELDS))
+    finally:
+        go.set()
+    assert unpacked.folders["rime"] in shown.values() and any("Unpacked" in str(each) for each in shown.values())
+
+
 def test_a_page_that_is_opened_anew_keeps_what_was_typed_and_only_a_taken_name_changes(root):
     come_back = function(room(root)[0], "come_back")
     (root / "mine-1").mkdir()

@@ -1,5 +1,6 @@
 """The train room without a browser: what it says of runs, what it costs, what may be done, and that it may not exist."""
 
+import html
 import json
 import os
 import re
@@ -384,6 +385,10 @@ def test_the_tensorboard_command_is_shown_where_event_files_are(root):
     run.events.mkdir()
     (run.events / "events.out.tfevents.1.host").write_bytes(b"")
     assert f"tensorboard --logdir {run.events}" in train_watch.refresh(root, "")["board"]
+    events = ended(root, "my first").events
+    events.mkdir()
+    (events / "events.out.tfevents.1.host").write_bytes(b"")
+    assert f"tensorboard --logdir '{events}'<" in html.unescape(train_watch.refresh(root, "my first")["board"])
 
 
 def test_every_word_of_the_room_has_both_languages():

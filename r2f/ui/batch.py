@@ -16,9 +16,10 @@ import struct
 import threading
 import time
 import zipfile
-from collections.abc import Callable, Iterator
+import zlib
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 from gradio.utils import get_upload_folder
 
@@ -26,6 +27,7 @@ from r2f import images
 from r2f.bloom import stems
 from r2f.compare import way_back_figures
 from r2f.images import MAX_BYTES, PICTURE_SUFFIXES, UnreadablePicture, encode_png
+from r2f.source import path_inside
 from r2f.ui.painters import PainterAsleep, Painters
 from r2f.ui.painting import KINDS, MEASURED_SIDE, read, save_png, there_and_back
 
@@ -81,6 +83,7 @@ class Batch:
     rows: list[dict] = field(default_factory=list)  # of the table of figures
     shown: list[tuple[str, str]] = field(default_factory=list)  # (PNG in the cache, name)
     refused: list[str] = field(default_factory=list)  # sentences
+    packing: Path | None = None  # the zip in the making
     zip: str | None = None
     csv: str | None = None
     cancel: threading.Event = field(default_factory=threading.Event)
@@ -129,9 +132,12 @@ class Batches:
         """How many batches come first."""
         return sum(other.state in ("waiting", "painting") and other.made < batch.made for other in list(self.batches.values()))
 
-    def keep_sources(self) -> None:
-        """What is still to be painted counts as just used, or the cache would be swept of it."""
-        for path in {source.path for batch in list(self.batches.values()) if not batch.ended for source in batch.sources}:
+    def keep_files(self) -> None:
+        """What batches under way paint from, and have painted, counts as just used, or the cache would be swept of it."""
+        under_way = [batch for batch in list(self.batches.values()) if not batch.ended]
+        files = {source.path for batch in under_way for source in batch.sources}
+        files |= {Path(picture) for batch in under_way for picture, _ in batch.shown}
+        for path in files | {batch.packing for batch in under_way if batch.packing}:
             with contextlib.suppress(OSError):
                 os.utime(path)
 
@@ -139,7 +145,7 @@ class Batches:
         while True:
             batch = self.waiting.get()
             try:
-                run(batch, self.painters, self.keep_sources)
+                run(batch, self.painters, self.keep_files)
             except Exception as error:  # the next batch must have its turn
                 if not isinstance(error, PainterAsleep):
                     log.exception("a batch failed")
@@ -153,7 +159,7 @@ def sources_in(paths: list[Path]) -> list[Source]:
     sources: list[Source] = []
     for path in paths:
         if path.suffix.lower() == ".zip":
-            sources += [Source(PurePosixPath(entry.filename).name, path, entry.filename) for entry in entries(path)]
+            sources += pictures_in(path)
         else:
             sources.append(Source(path.name, path))
     if not sources:
@@ -163,10 +169,14 @@ def sources_in(paths: list[Path]) -> list[Source]:
     return sources
 
 
-def entries(path: Path) -> Iterator[zipfile.ZipInfo]:
+def pictures_in(path: Path) -> list[Source]:
     """The pictures in a zip. Nothing is ever unpacked to disk, so names do no harm; one that tries is refused all the same."""
-    name = path.name
-    if list_bytes(path) > MOST_LIST_BYTES:
+    name, pictures = path.name, []
+    try:
+        listed = list_bytes(path)
+    except OSError as error:
+        raise BadBatch(f"{name} cannot be opened; please choose the photo again.") from error
+    if listed > MOST_LIST_BYTES:
         raise BadBatch(f"{name} holds too many files; please send at most {MOST_PHOTOS} photos.")
     try:
         with zipfile.ZipFile(path) as archive:
@@ -174,13 +184,14 @@ def entries(path: Path) -> Iterator[zipfile.ZipInfo]:
     except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError, struct.error) as error:
         raise BadBatch(f"{name} is damaged or not a zip; please pack it anew.") from error
     for info in infos:
-        inside = PurePosixPath(info.filename)
-        if inside.is_absolute() or ".." in inside.parts or "\\" in info.filename or ":" in info.filename:
+        inside = path_inside(info.filename)
+        if inside is None:
             raise BadBatch(f"{name} has an entry whose name leads out of it; please pack it anew.")
         if stat.S_ISLNK(info.external_attr >> 16):
             raise BadBatch(f"{name} holds a link; please pack the photos themselves.")
-    infos = [info for info in infos if not info.filename.startswith("__MACOSX/") and (inside := PurePosixPath(info.filename))
-             and not inside.name.startswith(".") and inside.suffix.lower() in PICTURE_SUFFIXES]
+        if "__MACOSX" not in inside.parts and not inside.name.startswith(".") and inside.suffix.lower() in PICTURE_SUFFIXES:
+            pictures.append((inside, info))
+    infos = [info for _, info in pictures]
     if any(info.flag_bits & 1 for info in infos):
         raise BadBatch(f"{name} is locked with a password; please pack it without one.")
     if any(info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED) for info in infos):
@@ -190,7 +201,7 @@ def entries(path: Path) -> Iterator[zipfile.ZipInfo]:
         raise BadBatch(f"{name} would unpack to far more than it is; please pack photos only.")
     if not infos:
         raise BadBatch(f"{name} holds no pictures.")
-    return iter(infos)
+    return [Source(inside.name, path, info.filename) for inside, info in pictures]
 
 
 def list_bytes(path: Path) -> int:
@@ -214,15 +225,16 @@ def run(batch: Batch, painters: Painters, before_each: Callable[[], None]) -> No
     folder.mkdir(parents=True)
     bloomer = painters.bloomer(batch.pair)
     table, archive_path = folder / "figures.csv", folder / "rime2flower.zip"
+    batch.packing = archive_path
     with zipfile.ZipFile(archive_path, "w", zipfile.ZIP_STORED) as archive:
         for source, stem in zip(batch.sources, stems([Path(source.name) for source in batch.sources]), strict=True):
             if batch.cancel.is_set():
                 break
             before_each()
             batch.rows.append(paint_one(batch, bloomer, source, stem, archive))
-        text = table_of(batch.rows)
+        text = table_of(batch.rows).encode("utf-8-sig")
         archive.writestr("figures.csv", text)
-    table.write_text(text, encoding="utf-8-sig")
+    table.write_bytes(text)
     batch.zip, batch.csv = str(archive_path), str(table)
     batch.seconds = time.monotonic() - batch.started
     batch.state = "stopped" if batch.cancel.is_set() and batch.done < len(batch.sources) else "done"
@@ -234,7 +246,8 @@ def paint_one(batch: Batch, bloomer, source: Source, stem: str, archive: zipfile
     try:
         try:
             photo = read(source.content(), batch.size)
-        except (zipfile.BadZipFile, zipfile.LargeZipFile, OSError, EOFError, RuntimeError, NotImplementedError) as error:
+        except (zipfile.BadZipFile, zipfile.LargeZipFile, OSError, EOFError, RuntimeError, NotImplementedError,
+                zlib.error) as error:
             raise UnreadablePicture(f"{source.name} cannot be opened; please choose the photo again.") from error
         painting, again = there_and_back(bloomer, photo, batch.direction, batch.brush)
         figures = way_back_figures(images.fit(photo, MEASURED_SIDE), images.fit(again, MEASURED_SIDE))

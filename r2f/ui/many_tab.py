@@ -38,7 +38,7 @@ def many_tab(painters: Painters, pair: gr.Dropdown) -> None:
     kept = gr.BrowserState("", storage_key="rime2flower-many", secret="let yourself bloom")
     seen = gr.State(0)  # pictures in this tab's gallery
     timer = gr.Timer(TICK_SECONDS, active=False)
-    looks = [said, wall, gallery, start, cancel, home, get_zip, get_csv, timer, seen]
+    looks = [kept, said, wall, gallery, start, cancel, home, get_zip, get_csv, timer, seen]
 
     def begin(given, direction, size, brush, pair):
         paths = [Path(each["path"]) for each in given or [] if isinstance(each, dict) and isinstance(each.get("path"), str)]
@@ -49,22 +49,27 @@ def many_tab(painters: Painters, pair: gr.Dropdown) -> None:
         except BadBatch as error:
             text = both(error.key, **error.values) if error.key else refusal(error)
             raise gr.Error(text, print_exception=False) from error
-        return [batch.key, *look(batch, -1)]
+        return {kept: batch.key} | look(batch.key, -1)
 
-    def look(batch: Batch | None, seen: int) -> list:
+    def look(key: object, hung: int) -> dict:
         """What the page shows of a batch now."""
+        batch = batches.get(key)
         if not batch:
-            return [gr.skip()] * 8 + [gr.update(active=False), 0]
+            gone = {kept: [], said: f'<p role="status">{both("many_gone")}</p>',  # the browser would not store ""
+                    start: gr.update(visible=True), cancel: gr.update(visible=False)}
+            return (gone if key else {}) | {timer: gr.update(active=False), seen: 0}
         over = batch.state in ("done", "stopped")
         pictures = list(batch.shown)
-        return [report(batch, batches.before(batch)), gr.update(visible=True), pictures if len(pictures) != seen else gr.skip(),
-                gr.update(visible=over), gr.update(visible=not over), gr.update(visible=over and bool(batch.zip and pictures)),
-                batch.zip if over else gr.skip(), batch.csv if over else gr.skip(), gr.update(active=not over), len(pictures)]
+        return {said: report(batch, batches.before(batch)), wall: gr.update(visible=True),
+                gallery: pictures if len(pictures) != hung else gr.skip(),
+                start: gr.update(visible=over), cancel: gr.update(visible=not over),
+                home: gr.update(visible=over and bool(batch.zip and pictures)), get_zip: batch.zip if over else gr.skip(),
+                get_csv: batch.csv if over else gr.skip(), timer: gr.update(active=not over), seen: len(pictures)}
 
-    start.click(begin, [files, direction, size, brush, pair], [kept, *looks], preprocess=False, api_visibility="private",
+    start.click(begin, [files, direction, size, brush, pair], looks, preprocess=False, api_visibility="private",
                 show_progress="hidden", concurrency_limit=4)  # queued: without, Gradio would hide what a refusal says
-    timer.tick(lambda key, seen: look(batches.get(key), seen), [kept, seen], looks, **FAST)
-    gr.on(None, lambda key: look(batches.get(key), -1), kept, looks, **FAST)  # after a reload
+    timer.tick(look, [kept, seen], looks, **FAST)
+    gr.on(None, lambda key: look(key, -1), kept, looks, **FAST)  # after a reload
 
     def stop(key):
         batch = batches.get(key)

@@ -4,6 +4,7 @@ The events between the components of `train_fields`. What the form means is `tra
 is needed `train_needs`', beginning `train_desk`'s; a training that has begun is `train_watch`'s.
 """
 
+import contextlib
 import html
 import logging
 import re
@@ -48,9 +49,6 @@ class Start(NamedTuple):
     form: list  # outputs of `fill`
     fill: Callable[[str], list]  # a run's name -> its configuration in the form
     when: Callable[[Callable], None]  # given an event: "somebody looks at this room"
-
-    clone = property(lambda self: self.fill)
-    clone_outputs = property(lambda self: self.form)
 
 
 def train_start(root: Path, pairs: Callable[[], Mapping] = dict) -> Start:
@@ -191,7 +189,8 @@ def train_start(root: Path, pairs: Callable[[], Mapping] = dict) -> Start:
             now = now | {"watched": ""}
             settings, _, folders = desk.read(values | changes)
             if folders and not desk.visit_of(folders):
-                desk.visits.look(folders, settings.image_size if settings else 256)
+                with contextlib.suppress(Crowded):  # whoever begins with them asks for it again
+                    desk.visits.look(folders, settings.image_size if settings else 256)
         visit = desk.visit(now, values | changes)
         if visit and visit.ended and (outcome := desk.outcomes.pop((visit.key, train_form.text(values, "name")), None)):
             keep |= began(values, *outcome)

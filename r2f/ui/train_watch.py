@@ -8,6 +8,7 @@ answer. The browser's part is train_watch.js; the words are `train_said`'s, acti
 import hashlib
 import html
 import json
+import shlex
 import time
 from functools import lru_cache
 from pathlib import Path
@@ -196,5 +197,5 @@ def asked_long_ago(run: Run) -> bool:
 def board_of(run: Run) -> str:
     """The TensorBoard command, where the run wrote event files."""
     if any(run.events.glob("events.out.tfevents.*")):
-        return f"{both('tw_board')} <code>tensorboard --logdir {html.escape(str(run.events))}</code>"
+        return f"{both('tw_board')} <code>tensorboard --logdir {html.escape(shlex.quote(str(run.events)))}</code>"
     return ""

@@ -181,7 +181,6 @@ SENTENCES = {  # the same for what only ever appears in HTML
     "ts_folders_hint": ("As this machine calls them. Of several folders inside, the one named rime or flower-painting is taken.",
                         "用这台机器上的路径。若里面有几个文件夹，就取名为 rime 或 flower-painting 的那个。"),
     "ts_prepared_hint": ("testA and testB are for the samples, if they are there.", "若有 testA 和 testB，样张就用它们。"),
-    "ts_look_hint": ("The data doctor looks at every picture before a training begins.", "训练开始前，数据医生会看每一张图片。"),
     "ts_whole": ("Please give a whole number from {least} to {most}.", "请填 {least} 到 {most} 之间的整数。"),
     "ts_multiple": ("Please give a multiple of 4 from {least} to {most}.", "请填 {least} 到 {most} 之间 4 的倍数。"),
     "ts_minutes": ("Please give {least} to {most} minutes.", "请填 {least} 到 {most} 分钟。"),
@@ -248,7 +247,6 @@ SENTENCES = {  # the same for what only ever appears in HTML
     "ts_busy": ("Another training is running under this name; choose another name.", "同名的训练正在运行；请换一个名称。"),
 }
 
-LANGUAGES = ("en", "zh")
 _ALL = WORDS | SENTENCES
 
 
