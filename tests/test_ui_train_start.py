@@ -258,6 +258,12 @@ def test_a_zip_that_is_none_is_refused_in_a_sentence_and_leaves_nothing(root, tm
     assert 'role="alert"' in diagnosis.of_visit(done)
 
 
+def test_a_zip_that_was_swept_meanwhile_is_asked_for_again(root, tmp_path):
+    visits, gone = Visits(root), tmp_path / "uploads" / "gone.zip"
+    done = ended(visits, visits.unpack({"rime": gone, "flower": gone}).key)
+    assert (done.state, done.said) == ("failed", "gone.zip cannot be opened; please choose the zip again.")
+
+
 def test_unpacking_can_be_stopped_and_leaves_nothing(tmp_path):
     with zipfile.ZipFile(tmp_path / "a.zip", "w") as file:
         for number in range(5):

@@ -162,7 +162,10 @@ def examine(visit: Visit, folders: list[Folder], image_size: int) -> None:
 def unpack(visit: Visit, zips: dict[str, Path], pictures: Path) -> None:
     visit.state = "unpacking"
     for domain, path in zips.items():
-        folder = pictures / f"{domain}-{plain(path.stem)}-{digest_of(path, visit)[:8]}"
+        try:
+            folder = pictures / f"{domain}-{plain(path.stem)}-{digest_of(path, visit)[:8]}"
+        except OSError as error:  # it was brought long ago
+            raise BadSource(f"{path.name} cannot be opened; please choose the zip again.") from error
         if not folder.is_dir():  # otherwise the very same zip was unpacked before
             check_room(pictures)
             source.unpack(path, folder, domain, visit.progress)
