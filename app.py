@@ -77,11 +77,14 @@ def main() -> None:
         painters = Painters(options.pair, runs=options.runs.absolute(), hub=private)
         page = build_page(painters, train=train)
         try:
-            page.launch(server_name=options.host, server_port=options.port, share=is_shared(options),
-                        inbrowser=options.open, prevent_thread_lock=True,
-                        **launch_arguments(painters, train, OWN_HOSTS if private else None))
-        except OSError as error:  # the port is taken
-            sys.exit(str(error))
+            _, local, public = page.launch(
+                server_name=options.host, server_port=options.port, share=is_shared(options), inbrowser=options.open,
+                prevent_thread_lock=True, quiet=True, **launch_arguments(painters, train, OWN_HOSTS if private else None))
+        except OSError as error:
+            port = options.port or os.environ.get("GRADIO_SERVER_PORT")
+            sys.exit(f"Port {port} is taken; name another one with --port, or leave it away." if port and "port" in str(error)
+                     else str(error))
+        print("The page is at", local, *(["and, for a week, at", public] if public else []), "(Ctrl-C ends it)", flush=True)
         keep_bounded(cache)
         painters.wake()  # only now: importing Keras would hold up the first page
         page.block_thread()

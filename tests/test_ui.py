@@ -31,7 +31,7 @@ from r2f.ui.bloom_tab import card_of
 from r2f.ui.cache import files_in, sweep
 from r2f.ui.gate import MOST_BODY_BYTES
 from r2f.ui.live_tab import MOST_FRAME_BYTES, MOST_IN_HAND
-from r2f.ui.many_tab import many_tab
+from r2f.ui.many_tab import many_tab, report
 from r2f.ui.page import build_page, launch_arguments
 from r2f.ui.painters import Offer, PainterAsleep, Painters, way_back_of
 
@@ -555,6 +555,17 @@ def test_batches_wait_their_turn_and_too_many_are_turned_away(asleep, photo):
     asleep.loading.set_result(Negative())
     until(lambda: waiting[-1].ended)
     assert [each.state for each in (first, *waiting)] == ["done", "stopped"] + ["done"] * (batches.MOST_WAITING - 1)
+
+
+def test_a_batch_that_was_asked_to_stop_says_so_until_it_does(asleep, photo):
+    batch = batches.Batches(asleep).begin([photo, photo])
+    until(lambda: batch.state == "painting")
+    assert "to go" in report(batch, 0)
+    batch.cancel.set()
+    assert "0 of 2; it stops after this photo" in report(batch, 0)
+    asleep.loading.set_result(Negative())
+    until(lambda: batch.ended)
+    assert "Stopped;" in report(batch, 0)
 
 
 def test_a_batch_is_kept_for_an_hour_after_its_end_however_long_it_waited(asleep, photo, monkeypatch):

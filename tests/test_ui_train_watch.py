@@ -5,6 +5,7 @@ import json
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -278,6 +279,16 @@ def test_nobody_trains_on_a_space_whatever_is_asked():
     done = subprocess.run([sys.executable, "app.py", "--train"], cwd=ROOT, env={**os.environ, "SPACE_ID": "someone/rime"},
                           capture_output=True, text=True)
     assert done.returncode == 2 and "nobody trains on a Space" in done.stderr
+
+
+def test_a_port_that_is_taken_is_told_in_a_sentence_that_names_the_option():
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        done = subprocess.run([sys.executable, "app.py", f"--port={port}"], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 1
+    assert done.stderr.strip().splitlines()[-1] == f"Port {port} is taken; name another one with --port, or leave it away."
 
 
 def test_how_to_get_a_page_that_trains_is_explained():

@@ -156,8 +156,8 @@ def bloom_tab(painters: Painters, results: Results, examples: Path) -> gr.Dropdo
         shown = painting.at_strength(result, number(percent, 0, 100))
         return shown, (result.shown[0], shown)
 
-    amount.release(bloom_so_far, [kept, amount], [flower, to_flower], show_progress="hidden", api_visibility="private",
-                   concurrency_limit=2, trigger_mode="always_last")
+    amount.release(bloom_so_far, [kept, amount], [flower, to_flower], preprocess=False, show_progress="hidden",
+                   api_visibility="private", concurrency_limit=2, trigger_mode="always_last")  # `number` takes what was typed
 
     @politely
     def difference_shown(key):
@@ -167,8 +167,8 @@ def bloom_tab(painters: Painters, results: Results, examples: Path) -> gr.Dropdo
 
     def offer(button, make, **limits):
         """A button that makes a file and hands it to the browser."""
-        done = button.click(politely(make), [kept, amount, seconds], parcel, api_visibility="private", show_progress_on=button,
-                            **limits)
+        done = button.click(politely(make), [kept, amount, seconds], parcel, preprocess=False, api_visibility="private",
+                            show_progress_on=button, **limits)
         done.success(None, parcel, None, js=SAVE)
 
     def whole(key, percent, _seconds):

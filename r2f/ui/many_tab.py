@@ -62,7 +62,7 @@ def many_tab(painters: Painters, pair: gr.Dropdown) -> None:
         pictures = list(batch.shown)
         return {said: report(batch, batches.before(batch)), wall: gr.update(visible=True),
                 gallery: pictures if len(pictures) != hung else gr.skip(),
-                start: gr.update(visible=over), cancel: gr.update(visible=not over),
+                start: gr.update(visible=over), cancel: gr.update(visible=not (over or batch.cancel.is_set())),
                 home: gr.update(visible=over and bool(batch.zip and pictures)), get_zip: batch.zip if over else gr.skip(),
                 get_csv: batch.csv if over else gr.skip(), timer: gr.update(active=not over), seen: len(pictures)}
 
@@ -75,8 +75,9 @@ def many_tab(painters: Painters, pair: gr.Dropdown) -> None:
         batch = batches.get(key)
         if batch:
             batch.cancel.set()
+        return gr.update(visible=False)
 
-    cancel.click(stop, kept, None, **FAST)
+    cancel.click(stop, kept, cancel, **FAST)
 
 
 def report(batch: Batch, before: int) -> str:
@@ -86,7 +87,8 @@ def report(batch: Batch, before: int) -> str:
         words = both("many_waiting", before=before)
     elif batch.state == "painting":
         eta = batch.eta_seconds
-        words = both("many_progress", done=batch.done, total=total, eta="…" if eta is None else spell(eta))
+        words = (both("many_stopping", done=batch.done, total=total) if batch.cancel.is_set() else
+                 both("many_progress", done=batch.done, total=total, eta="…" if eta is None else spell(eta)))
     else:
         ended = "many_done" if batch.state == "done" else "many_stopped"
         words = both(ended, good=good, total=total, seconds=f"{batch.seconds:.0f}")

@@ -140,6 +140,7 @@ SENTENCES = {  # the same for what only ever appears in HTML
     "many_busy": ("Many people are blooming right now; please try again in a few minutes.", "现在绽放的人很多；请几分钟后再试。"),
     "many_waiting": ("{before} batches before this one.", "前面还有 {before} 批。"),
     "many_progress": ("{done} of {total}, about {eta} to go.", "{done} / {total}，大约还要 {eta}。"),
+    "many_stopping": ("{done} of {total}; it stops after this photo.", "{done} / {total}；画完这张就停。"),
     "many_done": ("{good} of {total} photos bloomed in {seconds} s.", "{total} 张照片中 {good} 张已绽放，用时 {seconds} 秒。"),
     "many_stopped": ("Stopped; {good} of {total} photos had bloomed.", "已停下；{total} 张照片中 {good} 张已绽放。"),
     "many_gone": ("Those pictures are gone: they are kept here for an hour.", "那些图片已经不在了：这里只保留一小时。"),

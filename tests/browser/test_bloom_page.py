@@ -112,6 +112,7 @@ def test_first_page_answers_within_eight_seconds_and_the_painter_wakes_up(server
     expect(page.locator("#behind style")).to_have_count(1, timeout=30 * SECONDS)  # what hangs behind the frosted panes
     page.wait_for_timeout(2 * SECONDS)
     screenshot(page, "ready-1440")
+    assert f"The page is at {server.url}" in server.log.read_text()
     assert server.first_page_processor_seconds <= 8  # on a quiet machine the two are nearly equal
 
 
@@ -170,6 +171,15 @@ def test_strength_is_taken_from_the_pictures_at_hand(open_page, photo, screensho
     assert distances[0] == 0 and distances[2] == difference(full, seen)
     assert 0.3 * distances[2] < distances[1] < 0.7 * distances[2]
     screenshot(page, "strength")
+    field, toasts = page.locator("#strength input[type=number]"), page.locator(".toast-body")
+    for typed, expected in (("40", None), ("150", distances[2])):  # more than there is counts as all of it
+        before = page.locator("#flower img").get_attribute("src")
+        field.fill(typed)
+        field.press("Enter")
+        field.blur()
+        page.wait_for_function("before => document.querySelector('#flower img').src !== before", arg=before)
+        assert expected in (None, difference(shown_pixels(page, "#flower img"), seen))
+    expect(toasts).to_have_count(0)
 
 
 def test_the_map_of_differences_comes_on_demand_and_the_curtain_has_keys(open_page, photo, screenshot):
