@@ -6,6 +6,7 @@ The map, in reading order; docs/ARCHITECTURE.md says why.
     images      untrusted bytes <-> RGB arrays: the only decoder
     drawn       rime and flowers drawn by code
     source      folders, zips, data sets -> folders of pictures
+    shell       this Python, as it is typed
     likeness    which pictures show the same
     doctor      what is wrong with a folder of pictures
     dataset     two folders -> a prepared data set

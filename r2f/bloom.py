@@ -6,6 +6,7 @@
 import argparse
 import errno
 import logging
+import os
 import sys
 import threading
 from collections import Counter
@@ -165,6 +166,9 @@ def stems(photos: list[Path]) -> list[str]:
 def main(arguments: list[str] | None = None) -> int:
     from r2f.pair import BadPair
     options = parsed(arguments)
+    if missing := [str(Path(name)) for name in options.photos if not os.path.exists(name)]:
+        print(f"There is no {' and no '.join(missing)}; check the path.", file=sys.stderr)
+        return 2
     photos = photos_in(options.photos)
     if not photos:
         print(f"There are no pictures in {', '.join(options.photos)}; name photos, or folders that hold some.", file=sys.stderr)
@@ -203,7 +207,7 @@ def main(arguments: list[str] | None = None) -> int:
             tqdm.write(f"What {path.name} became can't be written to {options.output} ({error.strerror or error}); "
                        "give it a shorter name, or name another folder with -o.", file=sys.stderr)
     said = "".join(f"; {count} could not be {what}" for what, count in failed.items())
-    print(f"{done} of {len(photos)} photos bloomed, in {options.output}{said}")
+    print(f"{done} of {len(photos)} {'paintings froze' if options.frost else 'photos bloomed'}, in {options.output}{said}")
     return 1 if failed else 0
 
 

@@ -8,6 +8,7 @@ would have. Pictures are decoded once, before the first step; a bad file is name
 
 import argparse
 import logging
+import shlex
 import sys
 import tempfile
 from concurrent.futures import ThreadPoolExecutor
@@ -21,10 +22,12 @@ from tqdm import tqdm
 from r2f import dataset, doctor, drawn, source
 from r2f.config import Config
 from r2f.images import UnreadablePicture, list_pictures, read_picture, resize, short_side_resize, to_float, write_picture
+from r2f.shell import python
 
 log = logging.getLogger("r2f")
 
 RIME, FLOWER = 0, 1  # the streams of chance of the two domains
+WHAT = ("rime photos", "flower paintings", "held-out pictures")  # is looked for in the folders
 SHEETS = (".png", ".jpg", ".jpeg", ".webp")  # what a contact sheet can be
 DRAWN_TRAIN, DRAWN_TEST = 200, 24  # pictures of each domain in the embedded data set
 FIRST_ADDED = 1_000_000  # seed of the first added picture: none of them is among the examples or in the embedded data set
@@ -50,10 +53,10 @@ def load_pictures(config: Config) -> Pictures:
     Raises NoPictures, which says what was looked for and where.
     """
     rime_folder, flowers_folder, *test_folders = folders(config)
-    rime = load_folder(rime_folder, "rime photos", config.load_size)
-    flowers = load_folder(flowers_folder, "flower paintings", config.load_size, prefixes(config))
+    rime = load_folder(rime_folder, WHAT[0], config.load_size)
+    flowers = load_folder(flowers_folder, WHAT[1], config.load_size, prefixes(config))
     flowers = most_colourful(flowers, config.colourful)
-    tests = [load_folder(folder, "held-out pictures", config.load_size, most=config.sample_count)
+    tests = [load_folder(folder, WHAT[2], config.load_size, most=config.sample_count)
              if folder else train[:config.sample_count] for folder, train in zip(test_folders, (rime, flowers), strict=True)]
     if config.add_drawn:  # without ink on white paper, which teaches white backgrounds
         added = drawn.write_dataset(Path(config.run) / "added", config.add_drawn, 0, config.load_size, first_seed=FIRST_ADDED,
@@ -66,16 +69,37 @@ def load_pictures(config: Config) -> Pictures:
 def folders(config: Config) -> list[Path | None]:
     """Where the rime, the flowers, the held-out rime and the held-out flowers are; None for held-out ones that there are not.
 
-    Raises NoPictures where no pictures were named.
+    Raises NoPictures where no pictures were named, or what was named as a data set is none.
     """
     if config.drawn or config.data:
         root = drawn_folder(config) if config.drawn else Path(config.data)
         found = [root / name for name in ("trainB", "trainA", "testB", "testA")]
+        must_be_folder(root, "pictures")
+        if not all(folder.is_dir() for folder in found[:2]):
+            raise NoPictures(f"{root} is no data set: it needs the folders trainA (flowers) and trainB (rime); name one that has "
+                             "them, or give --rime DIR and --flowers DIR instead of --data.")
         return found[:2] + [folder if folder.is_dir() else None for folder in found[2:]]  # a folder that was named must be there
     if config.rime and config.flowers:
         return [Path(name) if name else None for name in (config.rime, config.flowers, config.rime_test, config.flowers_test)]
     raise NoPictures("No pictures were named; give --rime DIR and --flowers DIR, or --data DIR with trainA (flowers) "
                      "and trainB (rime), or --drawn.")
+
+
+def check_folders(config: Config) -> None:
+    """Raises NoPictures where no pictures were named, or a folder that was named is not there. Reads and draws nothing."""
+    if not config.drawn:
+        for folder, what in zip(folders(config), (*WHAT, WHAT[2]), strict=True):
+            if folder:
+                must_be_folder(folder, what)
+
+
+def must_be_folder(folder: Path, what: str) -> None:
+    """Raises NoPictures for anything else."""
+    if folder.is_file():
+        raise NoPictures(f"{folder} is a file, not a folder to take {what} from; if it is a zip, unpack it first, or make a data "
+                         f"set of it with {python()} -m r2f.data prepare.")
+    if not folder.is_dir():
+        raise NoPictures(f"There is no folder {folder} to take {what} from; check the path.")
 
 
 def prefixes(config: Config) -> tuple[str, ...]:
@@ -98,8 +122,7 @@ def load_folder(folder: Path, what: str, load_size: int, prefixes: tuple[str, ..
 
     `most` takes that many, evenly spaced. Raises NoPictures where none is left.
     """
-    if not folder.is_dir():
-        raise NoPictures(f"There is no folder {folder} to take {what} from; check the path.")
+    must_be_folder(folder, what)
     paths = [path for path in list_pictures(folder) if not prefixes or path.name.startswith(prefixes)]
     if most and len(paths) > most:
         paths = [paths[i * len(paths) // most] for i in range(most)]
@@ -182,7 +205,8 @@ def main(arguments: list[str] | None = None) -> int:
                          help="flower paintings; of several folders, the one named flower-painting, flowers or flower")
     prepare.add_argument("-o", "--output", required=True, type=Path, metavar="OUT", help="folder of the data set, made here")
     prepare.add_argument("--test", type=int, metavar="N",
-                         help=f"pictures of each domain to hold out (default {dataset.TEST}, but at most a sixth)")
+                         help=f"pictures of each domain to hold out (default {dataset.TEST}, at most a sixth, at "
+                              f"least {dataset.LEAST_TEST} of {dataset.SPARED * dataset.LEAST_TEST} or more)")
     prepare.add_argument("--seed", type=int, default=0, help="another seed holds out other pictures (default 0)")
     prepare.add_argument("--min-side", type=int, default=0, metavar="PIXELS",
                          help="leave out pictures with a shorter short side (default 0: none)")
@@ -238,7 +262,8 @@ def _prepare(options, unpacked: Path, progress) -> int:
         print(note)
     counts = ", ".join(f"{name} {count:,}" for name, count in info["counts"].items())
     print(f"{options.output}: {counts}; {len(info['left_out']):,} left out, each with its reason in dataset.json.\n"
-          f"Learn from it: python -m r2f.train --data {options.output} --run runs/mine")
+          f"Learn from it (with --preset r2f for a graphics card): {python()} -m r2f.train "
+          f"--data {shlex.quote(str(options.output))} --run runs/mine --preset lite")
     return 0
 
 

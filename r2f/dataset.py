@@ -21,6 +21,7 @@ FORMAT = 1  # of dataset.json
 MADE_BY = "rime2flower"
 TEST = 168  # pictures of each domain that the 2023 project held out
 MOST_TEST = 6  # a sixth of the pictures at most is held out, if no number is asked for
+LEAST_TEST, SPARED = 8, 4  # but so many, which a training needs for figures of quality, where that is a quarter at most
 TRAIN_AND_TEST = {"rime": ("trainB", "testB"), "flower": ("trainA", "testA")}
 
 
@@ -33,7 +34,8 @@ def prepare(rime: Folder, flowers: Folder, out: str | Path, test: int | None = N
     """Write the data set to `out`; returns what is in its dataset.json, and the doctor's report on the two folders.
 
     Of pictures that show the same, the largest stays; one that is in both domains stays in neither; those with a short side
-    below `min_side` pixels are left out. `test` pictures of each domain are held out: 168 if not said, but no more than a sixth.
+    below `min_side` pixels are left out. `test` pictures of each domain are held out: 168 if not said, but no more than a sixth,
+    but at least 8 where there are 32 or more.
     A picture is held out by its content, so a few more pictures move few others. A data set made here earlier is replaced
     if nothing was added to it, and left alone if it is the same.
 
@@ -121,8 +123,11 @@ def _test_count(count: int, wanted: int | None, domain: str, notes: list[str]) -
     if count < 2:
         raise BadSource(f"There are only {count} {NOUNS[domain]} to learn from, after what is left out; give at least 2.")
     if wanted is None and count // MOST_TEST < TEST:
-        wanted = max(1, count // MOST_TEST)
-        notes.append(f"{wanted:,} of {count:,} {NOUNS[domain]} are held out, a sixth; {TEST} would be too many.")
+        sixth = max(1, count // MOST_TEST)
+        wanted = max(sixth, LEAST_TEST) if count >= SPARED * LEAST_TEST else sixth
+        why = "a sixth" if wanted == sixth else "the fewest that give figures of quality"
+        short = f"; figures of quality need {LEAST_TEST}" if wanted < LEAST_TEST else ""
+        notes.append(f"{wanted:,} of {count:,} {NOUNS[domain]} are held out, {why}; {TEST} would be too many{short}.")
     return TEST if wanted is None else wanted
 
 

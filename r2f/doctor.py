@@ -15,6 +15,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from r2f.images import UnreadablePicture, list_pictures, read_picture, short_side_resize
 from r2f.likeness import Look, Picture, alike, group, look, with_pixels
+from r2f.shell import python
 from r2f.source import BadSource, Folder
 
 FEW, ENOUGH = 100, 800  # pictures of a domain to learn from
@@ -97,7 +98,8 @@ def to_text(report: Report, most: int = 10) -> str:
     for heading, found in lists(report):
         lines += ["", f"{heading} ({len(found):,}):", *(f"  {each}" for each in found[:most])]
         lines += [f"  and {len(found) - most:,} more"] if len(found) > most else []
-    return "\n".join([*lines, "", *(f"- {sentence}" for sentence in report.advice)]) + "\n"
+    advice = (sentence.replace("`python ", f"`{python()} ") for sentence in report.advice)
+    return "\n".join([*lines, "", *(f"- {sentence}" for sentence in advice)]) + "\n"
 
 
 def examine(folders: list[Folder], image_size: int = 256, progress: Callable[[int, int], None] | None = None) -> Report:

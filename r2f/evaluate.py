@@ -20,9 +20,10 @@ from tqdm import tqdm
 
 from r2f import metrics
 from r2f.allocator import keep_memory
-from r2f.data import NoPictures, centre_crop
+from r2f.data import NoPictures, centre_crop, must_be_folder
 from r2f.features import NoFeatures, colour_and_gradients, named_features
 from r2f.images import UnreadablePicture, list_pictures, read_picture
+from r2f.shell import python
 
 log = logging.getLogger("r2f")
 
@@ -66,8 +67,7 @@ def held_out(folder: Path, what: str, side: int = SIDE, most: int | None = None,
              least: int = LEAST_PICTURES) -> HeldOut:
     """A folder's pictures, in the order of their names: the largest centred square of each, resized. `most` takes that many,
     evenly spaced. A file that can't be read is logged and left out. Raises NoPictures where fewer than `least` are left."""
-    if not folder.is_dir():
-        raise NoPictures(f"There is no folder {folder} to take {what} from; check the path.")
+    must_be_folder(folder, what)
     paths = [path for path in list_pictures(folder) if not prefixes or path.name.startswith(prefixes)]
     paths = evenly(paths, most or len(paths))
     names, squares = [], []
@@ -282,7 +282,8 @@ def require(module: str, package: str) -> None:
     try:
         __import__(module)
     except ImportError as error:
-        raise NothingToMeasure(f"An evaluation needs {package}; run: pip install -r requirements-eval.txt") from error
+        raise NothingToMeasure(f"An evaluation needs {package}; run: "
+                               f"{python()} -m pip install -r requirements-eval.txt") from error
 
 
 if __name__ == "__main__":

@@ -16,13 +16,18 @@ from pathlib import Path
 
 from PIL import Image
 
-MISSING = ("tensorboard needs TensorFlow to write its files, and it is not installed; run: pip install tensorflow-cpu, or leave "
-           "--tensorboard away.")
+from r2f.shell import python
 
 
 def available() -> bool:
     """Whether event files can be written here; loads nothing."""
     return importlib.util.find_spec("tensorflow") is not None
+
+
+def missing() -> str:
+    """What to do where they can't be."""
+    return ("tensorboard needs TensorFlow to write its files, and it is not installed; run: "
+            f"{python()} -m pip install tensorflow-cpu, or leave --tensorboard away.")
 
 
 class Events:

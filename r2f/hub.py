@@ -29,6 +29,8 @@ def fetch_pair(name: str, revision: str | None = None) -> Path:
     which the log names. Raises BadPair, also where the Hub can't be reached.
     """
     from huggingface_hub import HfApi, cached_assets_path, hf_hub_download
+    if not name.strip():
+        raise BadPair("Please name a repository; it looks like owner/name.")
     with hub_errors(name, revision):
         pinned = COMMIT.fullmatch(revision or "")
         if pinned:

@@ -9,6 +9,7 @@ import hashlib
 import logging
 import os
 import platform
+import shlex
 import signal
 import sys
 from dataclasses import asdict
@@ -61,6 +62,7 @@ from r2f.networks import device, dtype_policy, on_gpu  # noqa: E402
 from r2f.output import save_pair  # noqa: E402
 from r2f.recorder import Recorder  # noqa: E402
 from r2f.run import REQUESTS, Run, RunBusy, read_json, write_json  # noqa: E402
+from r2f.shell import python  # noqa: E402
 
 log = logging.getLogger("r2f")
 
@@ -189,7 +191,12 @@ def train(run: Run, settings: Config, resume: bool, heartbeat: Heartbeat, reques
         model.fit(Batches(pictures, settings, start), epochs=1, shuffle=False, verbose=0, callbacks=[recorder])
     finally:
         recorder.saver.close()  # a good state that is on its way is written whatever happened after it
-    return request.number if recorder.step < settings.steps else 0
+    if recorder.step < settings.steps:
+        log.info("Stopped and saved at step %d; go on with: %s -m r2f.train --run %s --resume", recorder.step, python(),
+                 shlex.quote(str(run.path)))
+        return request.number
+    log.info("Finished after %d steps; the pair is in %s.", settings.steps, run.pair)
+    return 0
 
 
 def refuse_to_overwrite(run: Run) -> None:
@@ -256,9 +263,13 @@ def main(arguments: list[str] | None = None) -> int:
             print(settings.to_json(), end="")
             return 0
         if settings.tensorboard and not events.available():
-            raise ConfigError(events.MISSING)
+            raise ConfigError(events.missing())
         if run.path.exists() and not run.path.is_dir():
             raise ConfigError(f"{run.path} is a file; choose a directory for --run.")
+        if not run.path.exists():  # a typo is no run; of one that the page has begun its status tells
+            data.check_folders(settings)
+            for folder in filter(None, (settings.start_from, settings.teacher)):
+                pair.read_pair_json(Path(folder))
         with EndRequest() as request, run.locked():
             if not resume:
                 refuse_to_overwrite(run)

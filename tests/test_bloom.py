@@ -125,6 +125,7 @@ def test_the_command_takes_size_strength_brush_and_direction_and_writes_the_film
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["tree-film.mp4", "tree-flower.png"]
     assert np.array_equal(read_picture(tmp_path / "out" / "tree-flower.png"), bloom.fit(drawn.rime(4, (400, 700)), "512"))
     assert bloom.main([*command, "--frost", "--way-back", "--strength=50%"]) == 0
+    assert "1 of 1 paintings froze, in" in capsys.readouterr().out
     assert {"tree-rime.png", "tree-flower-again.png"} < {path.name for path in (tmp_path / "out").iterdir()}
     with pytest.raises(SystemExit):
         bloom.main([*command, "--strength", "120"])
@@ -150,6 +151,18 @@ def test_an_output_that_is_no_folder_gets_one_sentence_before_the_pair_is_loaded
         said = capsys.readouterr().err
         assert f"{output} can't be made (" in said and said.endswith("; name another one with -o.\n") and said.count("\n") == 1
     assert (tmp_path / "out").read_text() == "mine"
+
+
+@pytest.mark.parametrize("named,sentence", [
+    (("nowhere/",), "There is no nowhere; check the path.\n"),
+    (("in", "in/tre.png", "other"), "There is no in/tre.png and no other; check the path.\n")])
+def test_a_path_that_is_not_there_is_said_before_anything_is_loaded_or_made(named, sentence, tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(Bloomer, "load", None)
+    monkeypatch.chdir(tmp_path)
+    photos(tmp_path / "in")
+    assert bloom.main([*named, "-o", "out"]) == 2
+    assert capsys.readouterr().err == sentence
+    assert not (tmp_path / "out").exists()
 
 
 def test_a_photo_whose_name_is_too_long_for_its_painting_is_reported_and_the_others_are_done(pair, tmp_path, capsys):

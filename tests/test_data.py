@@ -8,6 +8,7 @@ from tiny import TINY
 from r2f import data
 from r2f.config import Config
 from r2f.images import write_picture
+from r2f.shell import python
 
 
 def settings(folder, **overrides):
@@ -43,6 +44,13 @@ def test_prefixes_choose_flowers_by_the_beginning_of_their_names(drawn_folder, p
 def test_missing_and_empty_folders_say_what_was_looked_for_and_where(tmp_path, drawn_folder):
     with pytest.raises(data.NoPictures, match="no folder .*nowhere.* rime photos"):
         data.load_pictures(Config(rime=str(tmp_path / "nowhere"), flowers=str(tmp_path)))
+    (tmp_path / "album.zip").touch()
+    with pytest.raises(data.NoPictures, match="album.zip is a file, not a folder to take rime photos from; if it is a zip"):
+        data.load_pictures(Config(rime=str(tmp_path / "album.zip"), flowers=str(tmp_path)))
+    for root, sentence in ((tmp_path, "is no data set: it needs the folders trainA"), (tmp_path / "album.zip", "is a file"),
+                           (tmp_path / "nowhere", "There is no folder .*nowhere to take pictures from")):
+        with pytest.raises(data.NoPictures, match=sentence):
+            data.load_pictures(Config(data=str(root)))
     with pytest.raises(data.NoPictures, match="no readable rime photos"):
         data.load_pictures(Config(rime=str(tmp_path), flowers=str(tmp_path)))
     with pytest.raises(data.NoPictures, match="no folder .*mistyped"):
@@ -122,16 +130,18 @@ def sources(tmp_path):
 
 
 def test_prepare_makes_what_a_training_reads(sources, capsys):
-    command = ["prepare", "--rime", str(sources / "rime"), "--flowers", str(sources / "art"), "-o", str(sources / "mine"),
+    command = ["prepare", "--rime", str(sources / "rime"), "--flowers", str(sources / "art"), "-o", str(sources / "my set"),
                "--test", "2", "--sheet", str(sources / "sheet.png")]
     assert data.main(command) == 0
-    assert "trainA 7, trainB 8; 1 left out" in capsys.readouterr().out
-    pictures = data.load_pictures(settings(sources / "mine"))
+    said = capsys.readouterr().out
+    assert "trainA 7, trainB 8; 1 left out" in said
+    assert said.endswith(f": {python()} -m r2f.train --data '{sources / 'my set'}' --run runs/mine --preset lite\n")
+    pictures = data.load_pictures(settings(sources / "my set"))
     assert [len(each) for each in (pictures.rime, pictures.flowers, pictures.rime_test, pictures.flowers_test)] == [8, 7, 2, 2]
     assert min(data.read_picture(sources / "sheet.png").shape[:2]) > 200
     assert data.main(command) == 0
     assert "there already; nothing was changed" in capsys.readouterr().out
-    assert data.main(["check", str(sources / "mine"), "--image-size", "32"]) == 0
+    assert data.main(["check", str(sources / "my set"), "--image-size", "32"]) == 0
     assert capsys.readouterr().out.startswith("folder  pictures")
 
 

@@ -11,6 +11,7 @@ import pytest
 from test_doctor import folder, scene
 
 from r2f import dataset, source
+from r2f.config import LEAST_HELD_OUT
 from r2f.doctor import examine
 
 ROOT = Path(__file__).parent.parent
@@ -72,11 +73,18 @@ def test_one_more_picture_moves_at_most_one_other(folders, tmp_path):
 def test_no_more_than_a_sixth_is_held_out_if_no_number_is_asked_for(folders, tmp_path):
     info, _ = dataset.prepare(*folders, tmp_path / "mine")
     assert (info["counts"]["testA"], info["counts"]["testB"]) == (2, 2)
-    assert info["notes"] == ["2 of 12 rime photos are held out, a sixth; 168 would be too many.",
-                             "2 of 12 flower paintings are held out, a sixth; 168 would be too many."]
+    assert info["notes"] == ["2 of 12 rime photos are held out, a sixth; 168 would be too many; figures of quality need 8.",
+                             "2 of 12 flower paintings are held out, a sixth; 168 would be too many; figures of quality need 8."]
 
 
-@pytest.mark.parametrize("count,held_out", [(1160, 168), (1800, 168), (1008, 168), (1007, 167), (300, 50), (2, 1)])
+def test_what_figures_need_is_held_out_where_a_quarter_suffices():
+    notes = []
+    assert dataset._test_count(40, None, "rime", notes) == dataset.LEAST_TEST == LEAST_HELD_OUT
+    assert notes == ["8 of 40 rime photos are held out, the fewest that give figures of quality; 168 would be too many."]
+
+
+@pytest.mark.parametrize("count,held_out", [(1160, 168), (1800, 168), (1008, 168), (1007, 167), (300, 50), (48, 8), (47, 8),
+                                            (32, 8), (31, 5), (2, 1)])
 def test_the_2023_projects_split_where_there_are_enough(count, held_out):
     assert dataset._test_count(count, None, "rime", []) == held_out
 

@@ -8,6 +8,7 @@ from PIL import Image
 
 from r2f import doctor
 from r2f.images import encode_png, write_picture
+from r2f.shell import python
 from r2f.source import BadSource, Folder
 
 
@@ -59,7 +60,7 @@ def test_held_out_pictures_that_are_trained_on_and_pictures_of_both_domains_are_
     assert report.in_both == (("trainA/a.png", "testB/c.png"),)
     text = doctor.to_text(report)
     assert "1 picture is among the rime and among the flowers as well" in text
-    assert "2 pictures are both trained on and held out, so the samples will flatter" in text
+    assert f"2 pictures are both trained on and held out, so the samples will flatter; `{python()} -m r2f.data prepare`" in text
 
 
 @pytest.mark.parametrize("count,sentence", [

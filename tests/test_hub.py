@@ -245,6 +245,8 @@ def test_a_damaged_copy_in_the_cache_is_fetched_anew(hub, published, tmp_path):
 
 
 def test_a_name_that_is_none_and_a_hub_that_does_not_answer_get_one_sentence(hub, tmp_path):
+    results, _ = fetch(hub, tmp_path, ("", None), (" ", COMMIT))
+    assert {result["refused"] for result in results} == {"Please name a repository; it looks like owner/name."}
     results, _ = fetch(hub, tmp_path, ("../etc", None), ("a/b/c", None), ("someone/nothing", None), ("someone/flowers", "../x"))
     hub.url = "http://127.0.0.1:9"
     results += fetch(hub, tmp_path, ("someone/flowers", None), ("someone/flowers", COMMIT))[0]

@@ -14,6 +14,7 @@ from r2f.cyclegan import LOSSES
 from r2f.images import write_picture
 from r2f.recorder import Recorder
 from r2f.run import Run
+from r2f.shell import python
 
 FULL = OSError(errno.ENOSPC, "No space left on device")
 
@@ -217,5 +218,5 @@ def test_a_disk_too_full_for_event_files_ends_nothing(finished, machine, tmp_pat
 def test_without_tensorflow_event_files_are_refused_before_anything_is_made(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(events, "available", lambda: False)
     assert train.main(["--run", str(tmp_path / "run"), "--drawn", "--tensorboard"]) == 2
-    assert "pip install tensorflow-cpu" in (message := capsys.readouterr().err) and message.count("\n") == 1
+    assert f"{python()} -m pip install tensorflow-cpu" in (message := capsys.readouterr().err) and message.count("\n") == 1
     assert not (tmp_path / "run").exists()

@@ -24,6 +24,7 @@ from r2f.ending import NotFinite, NotSaved
 from r2f.images import read_picture
 from r2f.recorder import Recorder
 from r2f.run import Run, read_json
+from r2f.shell import python
 
 
 def test_a_run_leaves_everything_in_its_directory(finished):
@@ -62,11 +63,14 @@ def test_stopped_and_resumed_equals_undisturbed_bit_for_bit(finished, machine, t
 
     with monkeypatch.context() as patch:
         patch.setattr(recorder.Recorder, "on_train_batch_end", stop_at_5)
-        assert start(path, drawn_folder) == 0
+        with caplog.at_level(logging.INFO):
+            assert start(path, drawn_folder) == 0
+    assert caplog.text.count(f"Stopped and saved at step 5; go on with: {python()} -m r2f.train --run {path} --resume\n") == 1
     assert Run(path).read_status()["state"] == "stopped"
     assert Run(path).read_status()["step"] == 5
     with caplog.at_level(logging.INFO):
         assert train.main(["--run", str(path), "--resume", "--log-steps=2", "--sample-count=1"]) == 0
+    assert caplog.text.count(f"Finished after 8 steps; the pair is in {path / 'pair'}.\n") == 1
     assert "sample_count changed from 2 to 1" in caplog.text and "bit for bit" not in caplog.text
     assert losses(path) == losses(finished)
     assert not different(state_at(path, 8), state_at(finished, 8))
@@ -370,6 +374,10 @@ def test_the_heart_beats_through_a_long_step_and_says_since_when_it_lasts(finish
     (["--run", "RUN"], "--rime DIR and --flowers DIR"),
     (["--run", "RUN", "--rime", "nowhere", "--flowers", "nowhere"],
      f"There is no folder {os.path.abspath('nowhere')} to take rime photos from"),
+    (["--run", "RUN", "--rime", "PICTURES/a.png", "--flowers", "PICTURES"], "a.png is a file, not a folder to take rime photos"),
+    (["--run", "RUN", "--data", "PICTURES"], "is no data set: it needs the folders trainA (flowers) and trainB (rime)"),
+    (["--run", "RUN", "--drawn", "--start-from", "nowhere"], "nowhere is not a pair"),
+    (["--run", "RUN", "--drawn", "--teacher", "nowhere"], "nowhere is not a pair"),
     (["--run", "RUN", "--filters", "0"], "filters is 0"),
     (["--run", "RUN", "--resume", "--drawn"], "There is no run"),
     (["--run", "FILE", "--drawn"], "is a file; choose a directory"),
@@ -381,12 +389,21 @@ def test_bad_input_gets_one_sentence_and_exit_code_2(tmp_path, arguments, says, 
     for name in "abcd":
         (tmp_path / "pictures" / f"{name}.png").touch()
     places = {"RUN": tmp_path / "run", "FILE": tmp_path / "file", "PICTURES": tmp_path / "pictures"}
-    assert train.main([str(places.get(each, each)) for each in arguments]) == ending.EXIT_BAD_INPUT == 2
+    for name, place in places.items():
+        arguments = [each.replace(name, str(place)) for each in arguments]
+    assert train.main(arguments) == ending.EXIT_BAD_INPUT == 2
     message = capsys.readouterr().err
     assert says in message
     assert message.count("\n") == 1
-    assert not (tmp_path / "run" / "config.json").exists()
+    assert not (tmp_path / "run").exists()
     assert len(list((tmp_path / "pictures").glob("*.png"))) == 4 and not (tmp_path / "pictures" / "status.json").exists()
+
+
+def test_a_run_that_the_page_has_begun_says_in_its_status_what_was_wrong(tmp_path):
+    Run(tmp_path).write_status(state="queued")
+    assert train.main(["--run", str(tmp_path), "--data", str(tmp_path / "nowhere")]) == 2
+    status = Run(tmp_path).read_status()
+    assert status["state"] == "failed" and "There is no folder" in status["reason"]
 
 
 def test_a_run_is_never_overwritten_and_never_shared(finished, drawn_folder, capsys):
