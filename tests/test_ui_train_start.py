@@ -570,9 +570,51 @@ def test_memory_that_another_training_takes_is_no_reason_not_to_wait_for_it(root
 
 
 def test_the_settings_of_the_newest_run_fill_the_form_of_a_browser_that_remembers_nothing(root):
-    assert train_form.newest(root) is None
+    assert train_form.newest(root) == ("", None)
+    come_in = function(room(root)[0], "come_in")
+    assert come_in("", {})[len(FIELDS)] == ""
     run = root / "mine-1"
     run.mkdir()
     (run / "lock").touch()
     (run / "config.json").write_text(Config(steps=123, drawn=True).to_json())
-    assert train_form.newest(root).steps == 123
+    name, newest = train_form.newest(root)
+    assert (name, newest.steps) == ("mine-1", 123)
+    filled = come_in("", {})
+    assert filled[FIELDS.index("steps")] == 123 and "The same settings as mine-1" in filled[len(FIELDS)]  # and it is said whose
+
+
+def test_a_start_is_followed_by_a_free_name_without_a_fault(root, monkeypatch):
+    monkeypatch.setattr(runner, "start", lambda path, options: path.mkdir())
+    values = values_of(root, name="mine")
+    *_, last = function(room(root)[0], "go")({}, *(values[name] for name in FIELDS))
+    shown = {each.elem_id: value for each, value in last.items()}
+    assert "mine has begun" in shown["start-said"] and shown["start-name"] == "mine-1" and shown["start-fault-name"] == ""
+
+
+def test_a_start_that_waited_for_the_doctor_is_followed_by_a_free_name_without_a_fault(root, sound, monkeypatch):
+    monkeypatch.setattr(runner, "start", lambda path, options: path.mkdir())
+    desk = train_desk.Desk(root, dict)
+    monkeypatch.setattr(train_start, "Desk", lambda *given: desk)
+    page, values = room(root)[0], values_of(root, name="mine", image_size=32, **folders_of(sound))
+    desk.begin(values)
+    ended(desk.visits, key_of(desk.read(values)[2]))
+    shown = {each.elem_id: value for each, value in function(page, "tick")({}, *(values[name] for name in FIELDS)).items()}
+    assert "mine has begun" in shown["start-said"] and shown["start-name"] == "mine-1" and shown["start-fault-name"] == ""
+
+
+def test_what_stands_below_the_button_goes_once_it_is_so_no_longer(root, started, monkeypatch):
+    outlived = function(room(root)[0], "outlived")
+
+    def after(said, **changes):
+        return outlived(said, "mine?7", *(values_of(root, **changes)[name] for name in FIELDS))
+
+    mend = train_start.said_html(train_start.both("ts_mend"), refused=True)
+    assert after(mend, steps=0) == gr.skip() and after(mend) == ""
+    runs = [type("Status", (), {"run": Run(root / name), "running": True, "state": state})
+            for name, state in (("mine", "queued"), ("drawn", "training"))]
+    monkeypatch.setattr(runner, "runs", lambda root: runs)
+    waits = train_start.said_html(train_desk.Desk(root, dict).begin(values_of(root, name="mine"))[0])
+    assert "mine waits for drawn" in waits and after(waits) == gr.skip()
+    runs[0].state = "stopped"
+    assert after(waits) == ""
+    assert all(after(said) == gr.skip() for said in ("", None, train_start.said_html(train_start.both("ts_begun", name="mine"))))

@@ -20,6 +20,7 @@ from starlette.testclient import TestClient
 
 from r2f import runner
 from r2f.keeper import FINAL
+from r2f.quality import NONE_NAMED
 from r2f.run import Run, append_line, write_json
 from r2f.ui import train_said, train_watch, words
 from r2f.ui.page import build_page, launch_arguments
@@ -111,6 +112,14 @@ def test_silence_a_long_step_and_what_could_not_be_saved_are_said_while_it_train
     full = replace(lively, trouble="<samples> of step 4 not written: the disk is full", doing="measuring quality")
     assert "&lt;samples&gt; of step 4 not written" in train_said.said_of(full)
     assert "It measures what it can do…" in train_said.said_of(full)
+
+
+def test_a_page_names_no_options_of_the_command_line_where_quality_is_not_measured(root):
+    status = replace(runner.status(ended(root)), state="training", note=f"Quality is not measured: {NONE_NAMED}")
+    said = train_said.said_of(status)
+    assert "Make a clean data set first" in english(said) and "未测本领" in said and "--" not in said
+    other = replace(status, note="Quality is not measured: <few>")
+    assert "Quality is not measured: &lt;few&gt;" in train_said.said_of(other)
 
 
 def test_figures_have_units(root):

@@ -245,10 +245,10 @@ def settings_of(root: Path, name: str) -> Config | None:
         return None
 
 
-def newest(root: Path) -> Config | None:
-    """The configuration of the run that was started last, if there is one to be read."""
-    found = (settings_of(root, each.run.path.name) for each in runner.runs(root))
-    return next((each for each in found if each), None)
+def newest(root: Path) -> tuple[str, Config | None]:
+    """The run that was started last of those whose configuration can be read: its name and configuration; "" and None without."""
+    names = (each.run.path.name for each in runner.runs(root))
+    return next(((name, found) for name in names if (found := settings_of(root, name))), ("", None))
 
 
 def known(values: object) -> dict:

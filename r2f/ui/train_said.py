@@ -91,8 +91,10 @@ def troubles(status: Status) -> list[str]:
         found.append(both("tw_long_step", age=spell(step)))
     if status.trouble:
         found.append(html.escape(status.trouble, quote=False))
-    note = [f"<small>{html.escape(status.note, quote=False)}</small>"] if status.note else []
-    return [*(f'<span class="trouble">{each}</span>' for each in found), *note]
+    note = html.escape(status.note or "", quote=False)
+    if "no held-out pictures were named" in note:  # the trainer's own sentence names options of the command line
+        note = both("tw_unmeasured")
+    return [*(f'<span class="trouble">{each}</span>' for each in found), *([f"<small>{note}</small>"] if note else [])]
 
 
 def bar_of(status: Status) -> str:

@@ -19,7 +19,7 @@ import gradio as gr
 from gradio.processing_utils import save_bytes_to_cache
 from gradio.utils import get_upload_folder
 
-from r2f import config, device, drawn, speed
+from r2f import config, device, drawn, runner, speed
 from r2f.config import Config
 from r2f.device import DeviceError
 from r2f.ui import diagnosis, train_form, train_needs
@@ -116,8 +116,9 @@ def train_start(root: Path, pairs: Callable[[], Mapping] = dict) -> Start:
                            list(panes.values()), **FAST)
     folders = [parts[name] for name in ("rime", "flowers", "data")]  # not at every letter: they are looked into
     typed = [parts[name].input for name in FIELDS if name not in ("rime", "flowers", "data", "also", "preset")]
-    gr.on([*typed, *(each.blur for each in folders), *(each.submit for each in folders), filled.change], look, given, outputs,
-          trigger_mode="always_last", **FAST)
+    left = [each.blur for each in (*folders, parts["name"])]  # at its last letter Gradio 6.31 may send a name without it
+    entered = [*typed, *left, *(each.submit for each in folders), filled.change]
+    gr.on(entered, look, given, outputs, trigger_mode="always_last", **FAST)
 
     def choose(now, preset, name):
         chosen = train_form.of_preset(preset if preset in config.PRESETS else "r2f")
@@ -193,7 +194,9 @@ def train_start(root: Path, pairs: Callable[[], Mapping] = dict) -> Start:
                     desk.visits.look(folders, settings.image_size if settings else 256)
         visit = desk.visit(now, values | changes)
         if visit and visit.ended and (outcome := desk.outcomes.pop((visit.key, train_form.text(values, "name")), None)):
-            keep |= began(values, *outcome)
+            updates, renamed = began(*outcome)
+            keep |= updates
+            changes |= renamed
         ended = visit is None or visit.ended
         return look(now, *values.values(), changes=changes) | keep | ({timer: gr.update(active=False)} if ended else {})
 
@@ -226,22 +229,38 @@ def train_start(root: Path, pairs: Callable[[], Mapping] = dict) -> Start:
         api_visibility="private").success(look, given, outputs, **FAST)
 
     # begin
-    def began(values: dict, sentence: str, name: str) -> dict:
+    def began(sentence: str, name: str) -> tuple[dict, dict]:
+        """What is shown of it, and what of the form has changed: the next training needs another name."""
         updates = {parts["said"]: said_html(sentence, refused=not name)}
-        if name:
-            updates |= {parts["name"]: train_form.free_name(desk.root, name), parts["started"]: f"{name}?{time.time():.0f}"}
-        return updates
+        if not name:
+            return updates, {}
+        free = train_form.free_name(desk.root, name)
+        return updates | {parts["name"]: free, parts["started"]: f"{name}?{time.time():.0f}"}, {"name": free}
 
     def go(now, *values):
         values = dict(zip(FIELDS, values, strict=True))
         if device.known(desk.root) is None and desk.read(values)[0]:  # whether memory is judged depends on it
             yield {parts["said"]: said_html(both("ts_moment"))}
             ask_device()
-        sentence, name = desk.begin(values)
-        keep = {each: gr.skip() for each in after} | began(values, sentence, name)
-        yield look(now, *values.values(), strict=not name) | keep
+        updates, renamed = began(*desk.begin(values))
+        keep = {each: gr.skip() for each in after} | updates
+        yield look(now, *values.values(), strict=not renamed, changes=renamed) | keep
 
     parts["go"].click(go, given, [*outputs, *after], api_visibility="private", show_progress="hidden", concurrency_limit=4)
+
+    def outlived(said, started, *values):
+        """What stands below the button goes once it is so no longer."""
+        if said == said_html(both("ts_mend"), refused=True):
+            over = desk.read(dict(zip(FIELDS, values, strict=True)))[0]
+        else:
+            name = str(started).rpartition("?")[0]
+            waits = said_html(both("ts_queued", name=name, ahead="?")).partition("?")[0]
+            waiting = [each.run.path.name for each in runner.runs(desk.root) if each.state in ("queued", "starting")]
+            over = str(said).startswith(waits) and name not in waiting
+        return "" if over else gr.skip()
+
+    standing = dict(fn=outlived, inputs=[parts["said"], parts["started"], *form], outputs=parts["said"], **FAST)
+    gr.on(entered, trigger_mode="multiple", **standing)
 
     # what was there before
     def spread(values: dict, sentence: str) -> list:
@@ -264,8 +283,8 @@ def train_start(root: Path, pairs: Callable[[], Mapping] = dict) -> Start:
     def fresh() -> dict:
         found = device.known(desk.root)
         empty = train_form.fresh(desk.root, gpu=bool(found and found.kind == "gpu"))
-        newest = train_form.newest(desk.root)
-        return empty | train_form.cloned(newest, desk.root, newest.preset, desk.pairs()) if newest else empty
+        name, newest = train_form.newest(desk.root)
+        return empty | train_form.cloned(newest, desk.root, newest.preset, desk.pairs()) if name else empty
 
     entering = [*filling, seen]
 
@@ -278,7 +297,8 @@ def train_start(root: Path, pairs: Callable[[], Mapping] = dict) -> Start:
         now = {"own": token_hex(8)} | now | {"watched": watched if desk.visits.get(watched) else "", "basis": values,
                                              "suggested": values["name"],
                                              "fresh": not memory}
-        return [*spread(values, ""), now]
+        newest = "" if memory else train_form.newest(desk.root)[0]
+        return [*spread(values, said_html(both("ts_cloned", name=newest)) if newest else ""), now]
 
     def come_back(memory, now):
         """The browser's memory comes when this room is first seen, an empty one too; afterwards it changes because of what is
@@ -303,6 +323,7 @@ def train_start(root: Path, pairs: Callable[[], Mapping] = dict) -> Start:
     def when(event: Callable) -> None:
         asked = event(ask_device, None, None, **FAST).success(needs, form, shown["needs"], **FAST)
         asked.success(settle, given, entering, **FAST)
+        event(**standing)
         event(lambda there: (gr.skip(), True) if there else (strip(), True), painted, [shown["strip"], painted], **FAST)
 
     return Start(block, parts["started"], filling, fill, when)

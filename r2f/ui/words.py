@@ -170,6 +170,8 @@ SENTENCES = {  # the same for what only ever appears in HTML
     "tw_busy": ("It is running; stop it first.", "它还在运行；请先停下。"),
     "tw_quality": ("What it can do, measured on pictures it never saw; the higher the score, the better.",
                    "用未见过的图片量出的本领；评分越高越好。"),
+    "tw_unmeasured": ("Quality is not measured: no pictures are held out. Make a clean data set first; that holds some out.",
+                      "未测本领：没有留出的图片。请先整理出干净的数据集；那样会留出一些。"),
     "tw_board": ("To see it in TensorBoard:", "在 TensorBoard 中查看："),
     # the train room: what there is to say about a new training
     "ts_pictures": ("The pictures", "图片"),
@@ -181,7 +183,8 @@ SENTENCES = {  # the same for what only ever appears in HTML
                       "每个 zip 里是一个图片文件夹。会在这里解开并保留。"),
     "ts_folders_hint": ("As this machine calls them. Of several folders inside, the one named rime or flower-painting is taken.",
                         "用这台机器上的路径。若里面有几个文件夹，就取名为 rime 或 flower-painting 的那个。"),
-    "ts_prepared_hint": ("testA and testB are for the samples, if they are there.", "若有 testA 和 testB，样张就用它们。"),
+    "ts_prepared_hint": ("testA and testB, if they are there, are for the samples and for measuring quality.",
+                         "若有 testA 和 testB，就用它们出样张、测本领。"),
     "ts_whole": ("Please give a whole number from {least} to {most}.", "请填 {least} 到 {most} 之间的整数。"),
     "ts_multiple": ("Please give a multiple of 4 from {least} to {most}.", "请填 {least} 到 {most} 之间 4 的倍数。"),
     "ts_minutes": ("Please give {least} to {most} minutes.", "请填 {least} 到 {most} 分钟。"),

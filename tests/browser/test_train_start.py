@@ -105,6 +105,8 @@ def test_zips_are_looked_at_bad_values_refused_and_after_a_reload_a_clean_data_s
     expect(page.locator("#start-fault-name")).to_contain_text("up to 64 letters")
     expect(field(page, "Name")).to_have_value("my/first")  # nothing that was entered is lost
     assert not runner.runs(server.root)
+    below, sentence = field(page, "Name").bounding_box(), page.locator("#start-fault-name p").bounding_box()
+    assert sentence["y"] >= below["y"] + below["height"]  # not behind its field
     screenshot(page, "start-report-1440")
 
     page.goto(f"{server.url}?__theme=dark")  # a reload, by night
@@ -130,6 +132,16 @@ def test_zips_are_looked_at_bad_values_refused_and_after_a_reload_a_clean_data_s
     screenshot(page, "start-dark-390")
 
 
+def test_what_was_to_be_mended_is_not_asked_for_any_more_once_it_is(open_page):
+    page = open_page()
+    enter(page)
+    field(page, "Steps").fill("0")
+    page.get_by_role("button", name="Begin to learn").click()
+    expect(page.locator("#start-said")).to_contain_text("can't be used yet", timeout=PATIENCE)
+    field(page, "Steps").fill("600")
+    expect(page.locator("#start-said p")).to_have_count(0, timeout=PATIENCE)
+
+
 def test_a_small_training_begins_once_the_doctor_is_content_and_the_next_one_waits(open_page, server, folders, screenshot):
     earlier = server.root / "tiny-1"  # a browser that remembers nothing gets the settings of the newest run
     earlier.mkdir(parents=True)
@@ -145,6 +157,7 @@ def test_a_small_training_begins_once_the_doctor_is_content_and_the_next_one_wai
         toggle.click()
     expect(field(page, "步数")).to_have_value("8", timeout=PATIENCE)
     expect(page.locator("#start-also")).to_contain_text("filters 4", timeout=PATIENCE)
+    expect(page.locator("#start-said")).to_contain_text("与 tiny-1 相同的设置")
     screenshot(page, "start-zh-1440")
     field(page, "名称").fill("small")
     page.get_by_role("button", name="开始学习").click()
@@ -155,6 +168,7 @@ def test_a_small_training_begins_once_the_doctor_is_content_and_the_next_one_wai
         time.sleep(0.2)
     expect(page.locator("#start-said")).to_contain_text("small 已开始", timeout=PATIENCE)
     expect(field(page, "名称")).to_have_value("small-1", timeout=PATIENCE)
+    expect(page.locator("#start-fault-name p")).to_have_count(0)
     page.get_by_role("button", name="开始学习").click()
     expect(page.locator("#start-said")).to_contain_text(re.compile("small-1 (排在 small 之后|已开始)"), timeout=PATIENCE)
     runner.ask_to_stop(runner.named(server.root, "small-1"))
