@@ -618,6 +618,8 @@ def test_a_tab_whose_batch_is_gone_says_so_and_may_begin_anew(awake, photo):
     begun = looks["begin"]([{"path": str(photo)}], "bloom", "512", "broad", None)
     key = next(value for each, value in begun.items() if isinstance(each, gr.BrowserState))
     assert key and not any(isinstance(each, gr.BrowserState) for each in looks["look"](key, -1))
+    start = next(each for each in begun if each.elem_id == "many-start")
+    until(lambda: looks["look"](key, -1)[start]["visible"])  # or its worker would write into the next test's cache
 
 
 # the cache
