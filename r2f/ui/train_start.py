@@ -255,8 +255,8 @@ def train_start(root: Path, pairs: Callable[[], Mapping] = dict) -> Start:
         else:
             name = str(started).rpartition("?")[0]
             waits = said_html(both("ts_queued", name=name, ahead="?")).partition("?")[0]
-            waiting = [each.run.path.name for each in runner.runs(desk.root) if each.state in ("queued", "starting")]
-            over = str(said).startswith(waits) and name not in waiting
+            over = str(said).startswith(waits) and not any(  # only then: the runs are not read at every letter
+                each.run.path.name == name and each.state in ("queued", "starting") for each in runner.runs(desk.root))
         return "" if over else gr.skip()
 
     standing = dict(fn=outlived, inputs=[parts["said"], parts["started"], *form], outputs=parts["said"], **FAST)
