@@ -23,6 +23,7 @@ from r2f.keras2 import BadH5, read_generator
 from r2f.pair import NETWORKS, BadPair, read_pair, read_pair_json, weight_shapes, write_pair
 from r2f.quiet import quiet
 from r2f.run import Run
+from r2f.shell import python
 
 EXIT_DAMAGED, EXIT_BAD_INPUT = 1, 2
 TRIES = 3  # a training drops old checkpoints while they are looked at
@@ -240,7 +241,7 @@ def import_h5(a_to_b: Path, b_to_a: Path, folder: Path, half: bool) -> int:
     write_pair(folder, arrays, info, "float16" if half else "float32")
     print(f"{folder}: bloom from {b_to_a.name}, frost from {a_to_b.name}, {arguments['bloom']['filters']} filters, "
           f"{arguments['bloom']['blocks']} blocks, {megabytes(folder):,.0f} MB\n"
-          f"python -m r2f.bloom PHOTO -o OUT --pair {folder} --precision float32 paints as the original does.")
+          f"{python()} -m r2f.bloom PHOTO -o OUT --pair {folder} --precision float32 paints as the original does.")
     return 0
 
 

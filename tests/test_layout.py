@@ -27,7 +27,7 @@ MAY_IMPORT = {
     "files": set(),
     "checkpoint": {"run", "archive"},  # archive is its command line
     "archive": {"run", "config", "files", "checkpoint", "pair", "keras2", "cyclegan", "card", "runner",
-                "quiet"},
+                "quiet", "shell"},
     "card": {"files"},
     "keras2": {"files", "pair"},
     "hub": {"files", "pair"},

@@ -371,6 +371,8 @@ def test_the_label_says_device_time_memory_and_disk(root, monkeypatch):
     shown = train_needs.label(settings, root)
     for words in ("Some Processor, 2 cores", "没有 GPU", "not measured yet", "GB", "MB"):
         assert words in shown
+    monkeypatch.setattr(device, "known", lambda root: replace(CPU, cores=1))
+    assert "Some Processor, 1 core<" in train_needs.label(settings, root)
     monkeypatch.setattr(device, "known", lambda root: replace(CPU, kind="gpu", name="NVIDIA H200", memory_bytes=141e9, count=1))
     monkeypatch.setattr(speed, "hours", lambda settings, root: 30.0)
     shown = train_needs.label(settings, root)

@@ -55,8 +55,8 @@ COPY_LINK = """async (key) => {
 }"""
 
 
-def bloom_tab(painters: Painters, results: Results, examples: Path) -> gr.Dropdown:
-    """Put the components and events into the Blocks around them; gives the picker of the pair."""
+def bloom_tab(painters: Painters, results: Results, examples: Path) -> tuple[gr.Dropdown, gr.HTML]:
+    """Put the components and events into the Blocks around them; gives the picker of the pair, and what is said to visitors."""
     with gr.Row(elem_id="triptych"):
         with gr.Column(elem_id="photo-place", min_width=0):
             photo = gr.Image(label=t("rime"), elem_id="photo", elem_classes="frame", format="png", buttons=[],
@@ -211,7 +211,7 @@ def bloom_tab(painters: Painters, results: Results, examples: Path) -> gr.Dropdo
     promise = Promise(painters, examples)
     gr.on(None, promise.style, None, behind, **FAST)
     service(painters)
-    return pair
+    return pair, note
 
 
 class Promise:

@@ -41,13 +41,13 @@ def build_page(painters: Painters, examples: Path = EXAMPLES, train: bool = Fals
         gr.HTML(INTRODUCTION, elem_id="introduction")
         with gr.Tabs(elem_id="rooms") as rooms:
             with gr.Tab(t("room_bloom"), id="bloom"):
-                pair = bloom_tab(painters, Results(), examples)
+                pair, note = bloom_tab(painters, Results(), examples)
             with gr.Tab(t("room_many"), id="many"):
                 many_tab(painters, pair)
             with gr.Tab(t("room_live"), id="live"):
                 live_tab()
             with gr.Tab(t("room_train"), id="train") as room:
-                train_tab(painters, painters.runs if train else None, pair, rooms, room)
+                train_tab(painters, painters.runs if train else None, pair, note, rooms, room)
             with gr.Tab(t("room_about"), id="about"):
                 about_tab(painters)
         gr.HTML(COLOPHON, elem_id="colophon")

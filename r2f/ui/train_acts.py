@@ -27,10 +27,12 @@ LOOK = "() => window.r2fWatch.look()"
 KINDS = {"mp4": "training-film", "zip": "training-zip"}  # one of each is made at a time
 
 
-def train_acts(root: Path, painters: Painters, start: Start, pair: gr.Dropdown, rooms: gr.Tabs) -> None:
+def train_acts(root: Path, painters: Painters, start: Start, pair: gr.Dropdown, note: gr.HTML,
+               rooms: gr.Tabs) -> None:
     """Put the buttons and their events into the Blocks around; the style sheet shows those that `train_watch.actions` names.
 
-    `pair` is the picker of the room where photos bloom, `start` the form for new trainings, `rooms` the tabs they are in.
+    `pair` is the picker of the room where photos bloom, `note` what is said there, `start` the form for new
+    trainings, `rooms` the tabs they are in.
     """
     with gr.Row(elem_id="watch-acts"):
         stop, stop_now, resume, sample, save, bloom, film, pack, clone, delete, sure, keep = (
@@ -86,9 +88,9 @@ def train_acts(root: Path, painters: Painters, start: Start, pair: gr.Dropdown, 
         wanted, offers = f"runs/{on(name).path.name}", list(painters.offers())
         if wanted not in offers:
             raise NoRun("gone")
-        return gr.update(choices=offers, value=wanted), gr.update(selected="bloom"), ""
+        return gr.update(choices=offers, value=wanted), both("paints_now", name=wanted), gr.update(selected="bloom"), ""
 
-    at_once(bloom, bloom_with, [pair, rooms, said], then="() => window.scrollTo({top: 0})")
+    at_once(bloom, bloom_with, [pair, note, rooms, said], then="() => window.scrollTo({top: 0})")
 
     def offer(button, make, kind):
         """A button that makes a file and hands it to the browser."""

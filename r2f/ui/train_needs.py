@@ -70,7 +70,7 @@ def device_words(root: Path) -> str:
         return both("ts_device_unknown")
     if found.kind == "gpu":
         return both("ts_gpu", name=found.name, memory=size(found.memory_bytes)) if found.memory_bytes else html.escape(found.name)
-    return both("ts_no_gpu", name=found.name, cores=found.cores)
+    return both("ts_no_gpu", name=found.name, cores=found.cores, s="s" * (found.cores != 1))
 
 
 def time_words(settings: Config, root: Path) -> str:

@@ -20,7 +20,7 @@ from r2f.ui.words import t, two
 COMMANDS = "<pre><code>git clone {where} rime2flower\ncd rime2flower\nmake demo</code></pre>"
 
 
-def train_tab(painters: Painters, root: Path | None, pair: gr.Dropdown, rooms: gr.Tabs, room: gr.Tab) -> None:
+def train_tab(painters: Painters, root: Path | None, pair: gr.Dropdown, note: gr.HTML, rooms: gr.Tabs, room: gr.Tab) -> None:
     """Put the room into the Blocks around. Without a root nobody may train here: then there is no handler at all."""
     if root is None:
         gr.HTML(own_copy(os.environ.get("SPACE_ID", "")), elem_id="own-copy")
@@ -31,7 +31,7 @@ def train_tab(painters: Painters, root: Path | None, pair: gr.Dropdown, rooms: g
             start = train_start(root, pairs=painters.offers)
             start.when(room.select)
         watch_top()
-        train_acts(root, painters, start, pair, rooms)
+        train_acts(root, painters, start, pair, note, rooms)
         watch_more()
 
     def come_in(request: gr.Request):

@@ -124,6 +124,7 @@ WORDS = {  # key: (English, Chinese); {names} are filled in by `both`
 SENTENCES = {  # the same for what only ever appears in HTML
     "waking": ("The painter is waking up…", "画师正在醒来……"),
     "ready": ("The painter is ready.", "画师准备好了。"),
+    "paints_now": ("{name} paints from now on.", "现在由 {name} 来画。"),
     "no_photo": ("Please choose a photo of rime first, or one of the examples.", "请先选一张雾凇照片，或从下面的例子开始。"),
     "no_painting": ("Please choose a flower painting first, or one of the examples.", "请先选一幅花卉画，或从下面的例子开始。"),
     "figures": ("{structure} % of the structure came back; colours moved by {colour}.",
@@ -226,7 +227,7 @@ SENTENCES = {  # the same for what only ever appears in HTML
     "ts_time": ("Time", "时间"),
     "ts_memory": ("Memory", "内存"),
     "ts_disk": ("Disk", "磁盘"),
-    "ts_no_gpu": ("no GPU here: {name}, {cores} cores", "没有 GPU：{name}，{cores} 核"),
+    "ts_no_gpu": ("no GPU here: {name}, {cores} core{s}", "没有 GPU：{name}，{cores} 核"),
     "ts_gpu": ("{name}, {memory}", "{name}，{memory}"),
     "ts_device_unknown": ("not looked at yet", "还没有看过"),
     "ts_time_unknown": ("not measured yet", "还没有测过"),

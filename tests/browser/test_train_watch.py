@@ -199,6 +199,7 @@ def test_a_training_from_its_start_to_a_bloom_with_it(enter, room, root, screens
     # and it blooms
     page.locator("#watch-bloom").click()
     expect(page.get_by_role("tab", name="Bloom")).to_have_attribute("aria-selected", "true")
+    expect(page.locator("#note")).to_contain_text(f"runs/{EARLIER}-1 paints from now on.")
     page.wait_for_function("!location.search.includes('run=')")
     Image.fromarray(drawn.rime(5, 96)).save(tmp_path / "twig.png")
     page.locator("#photo input[type=file]").set_input_files(tmp_path / "twig.png")
