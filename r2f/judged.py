@@ -15,6 +15,11 @@ from r2f.cyclegan import CycleGAN, judged, l1
 
 MOVED_WEIGHT = 2.0  # of `moved_flower`
 FINE_COLOUR_WEIGHT = 4.0  # of `fine_colour`
+PLAIN_COLOUR_WEIGHT = 30.0  # of `plain_colour`
+PLAIN = 6 / 127.5  # standard deviation of the brightness, where a picture's range is 2, below which a photo is plain
+WINDOW = 9  # pixels to a side, in which that is
+FAR = 0.5  # how far from the photo's a colour, apart from its lightness, may be in a plain place
+RED = 0.35  # how far red may be above green there
 KINDS = "flower", "rime"
 
 
@@ -28,19 +33,37 @@ def fine_colour(pictures):
     return l1(colours[:, 1:-1, 1:-1], ops.average_pool(colours, 3, 1, "valid"))
 
 
+def plain_colour(photos, made):
+    """How much farther than FAR the colours of pictures, apart from their lightness, are from those of their photos, and how much
+    redder than RED they are, where the photos are plain; both (N, S, S, 3), a mean without the borders.
+
+    Skies, snow and fog are plain; a generator may find red, magenta or olive for all of them. Blossoms are not plain.
+    """
+    around = lambda x: ops.average_pool(x, WINDOW, 1, "valid")  # noqa: E731
+    photos, made = ops.cast(photos, "float32"), ops.cast(made, "float32")
+    grey = ops.mean(photos, axis=-1, keepdims=True)
+    plain = ops.exp(-ops.relu(around(grey ** 2) - around(grey) ** 2) / PLAIN ** 2)
+    moved = around(made - photos - ops.mean(made - photos, axis=-1, keepdims=True))
+    border = WINDOW // 2
+    inner = made[:, border:-border, border:-border]
+    far = ops.sqrt(ops.sum(moved ** 2, axis=-1, keepdims=True) + 1e-4)  # its gradient at 0 is none
+    return ops.mean(plain * (ops.relu(far - FAR) + ops.relu(inner[..., :1] - inner[..., 1:2] - RED)))
+
+
 class Judged(CycleGAN):
     """The generators `LEARNS` of `networks`, {"bloom": ..., "frost": ...}, beside the discriminator of pictures of `KIND`; all
     pictures are (N, S, S, 3). The averages of those that learn follow them; all start as `networks`.
 
     What the teacher made weighs `config.teacher_weight` times as much as the discriminator's verdict, and the way back
-    `config.cycle_weight` times. No discriminator keeps a generator from specks of colour, so they cost something, too.
+    `config.cycle_weight` times. No discriminator keeps a generator from specks of colour, so they cost something, too; and with
+    `calm_skies` colours far from the photo's where it is plain.
     """
 
     LEARNS: tuple[str, ...]
     KIND: str
     LOSSES: tuple[str, ...]
 
-    def __init__(self, config: Config, networks: dict[str, keras.Model], dtype=None):
+    def __init__(self, config: Config, networks: dict[str, keras.Model], dtype=None, calm_skies: bool = False):
         super().__init__(replace(config, identity_weight=0.0, light_weight=0.0, cycle_colour_noise=0.0), dtype)
         for name, network in networks.items():
             generator = getattr(self, name)
@@ -49,7 +72,9 @@ class Judged(CycleGAN):
                 each.set_weights(network.get_weights())
         for kind in KINDS:
             getattr(self, f"{kind}_judge").trainable = kind == self.KIND
-        self.trackers = {name: keras.metrics.Mean(name=name) for name in self.LOSSES}
+        self.calm_skies = calm_skies and self.KIND == "flower"
+        names = (*self.LOSSES, "plain_colour") if self.calm_skies else self.LOSSES
+        self.trackers = {name: keras.metrics.Mean(name=name) for name in names}
 
     @property
     def judge(self) -> keras.Model:
@@ -61,10 +86,11 @@ class Judged(CycleGAN):
         """The averages of the generators that learn, by name."""
         return {name: getattr(self, f"{name}_average") for name in self.LEARNS}
 
-    def beside(self, made, sought, real) -> dict:
-        """The terms of what was made, what the teacher made, and real pictures."""
+    def beside(self, given, made, sought, real) -> dict:
+        """The terms of what was made of what was given, what the teacher made of it, and real pictures."""
         pool = getattr(self, f"{self.KIND}_pool")
-        return {
+        calm = {"plain_colour": PLAIN_COLOUR_WEIGHT * plain_colour(given, made)} if self.calm_skies else {}
+        return calm | {
             f"teacher_{self.KIND}": self.config.teacher_weight * l1(made, sought),
             f"adversarial_{self.KIND}": ops.mean((judged(self.judge, self.augment(made)) - 1) ** 2),
             f"discriminator_{self.KIND}": self.discriminator_loss(self.judge, real, pool, made),
@@ -82,8 +108,8 @@ class JudgedBloom(Judged):
         return self.bloom(self.shaped(pictures)[0])
 
     def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
-        (_, real), (sought,) = self.shaped(x), self.shaped([y])
-        return self.summed(self.beside(y_pred, sought, real))
+        (photo, real), (sought,) = self.shaped(x), self.shaped([y])
+        return self.summed(self.beside(photo, y_pred, sought, real))
 
 
 class JudgedFrost(Judged):
@@ -98,8 +124,8 @@ class JudgedFrost(Judged):
         return made[:self.config.batch_size], made[self.config.batch_size:]
 
     def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
-        (_, real, _), (sought, photo), (made, again) = self.shaped(x), self.shaped(y), y_pred
-        return self.summed(self.beside(made, sought, real) | {"cycle_rime": self.config.cycle_weight * l1(again, photo)})
+        (flower, real, _), (sought, photo), (made, again) = self.shaped(x), self.shaped(y), y_pred
+        return self.summed(self.beside(flower, made, sought, real) | {"cycle_rime": self.config.cycle_weight * l1(again, photo)})
 
 
 class JudgedBoth(Judged):
@@ -119,8 +145,8 @@ class JudgedBoth(Judged):
                 "rime_again": self.frost(self.noisy(moved))}
 
     def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
-        (_, real), (sought,), made = self.shaped(x), self.shaped([y]), y_pred
-        return self.summed(self.beside(made["flower"], sought, real) | {
+        (photo, real), (sought,), made = self.shaped(x), self.shaped([y]), y_pred
+        return self.summed(self.beside(photo, made["flower"], sought, real) | {
             "moved_flower": MOVED_WEIGHT * l1(made["flower_of_moved"], made["moved"]),
             "cycle_rime": self.config.cycle_weight * l1(made["rime_again"], made["rime_moved"]),
         })

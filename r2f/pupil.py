@@ -225,6 +225,8 @@ def main(arguments: list[str] | None = None) -> int:
                         "before, from what the teacher made (default 1000)")
     parser.add_argument("--cycle-weight", type=float, default=10.0, metavar="W", help="what the way back of the photos weighs "
                         "beside a discriminator (default 10)")
+    parser.add_argument("--calm-skies", action="store_true", help="beside a discriminator: in plain places of a photo, colours "
+                        "far from the photo's cost something, so that skies, snow and fog are not red, gold or olive as a whole")
     parser.add_argument("--filters", type=int, metavar="N", help="make the pupil slimmer first, to N filters")
     parser.add_argument("--strokes", type=Path, metavar="PAIR", help="folder of a second pair to learn from: its strokes, that "
                         f"is what changes within {retouch.STROKES} pixels, go over the first one's colours")
@@ -250,6 +252,8 @@ def main(arguments: list[str] | None = None) -> int:
         parser.add_argument("--" + option.replace("_", "-"), type=type(each.default), default=default,
                             help=each.metadata["text"] + (f" (default {default})" if default else ""))
     options = parser.parse_args(arguments)
+    if options.calm_skies and options.teacher_weight is None:
+        parser.error("--calm-skies is for learning beside a discriminator; add --teacher-weight, 3 for instance.")
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     try:
         side = options.crop or options.side
@@ -315,7 +319,7 @@ def main(arguments: list[str] | None = None) -> int:
 
     def beside(name, kind, steps, pairs, real, back=None):
         """Teach what a discriminator judges; what it comes to on average is the pair's from then on."""
-        learner = kind(replace(during(steps), **info["networks"]), networks, dtype_policy("auto"))
+        learner = kind(replace(during(steps), **info["networks"]), networks, dtype_policy("auto"), options.calm_skies)
         networks.update(learner.averaged)
         if options.judge_steps:
             alone = replace(during(options.judge_steps), learning_rate=JUDGE_LEARNING_RATE)

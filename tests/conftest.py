@@ -12,6 +12,18 @@ from r2f import drawn, runner  # noqa: E402
 from r2f.images import write_picture  # noqa: E402
 
 
+def pytest_collection_modifyitems(items):
+    """Between two files with a browser come files that only compute, so that workers seldom have a browser each: a page, its
+    server and their test are busy in turns, and two of these at once keep each other waiting."""
+    files = list(dict.fromkeys(item.path for item in items))
+    watched = [each for each in files if each.parent.name == "browser"]
+    others = [each for each in files if each not in watched]
+    between = -(-len(others) // (len(watched) + 1))
+    place = {each: (2 * (index // between), index) for index, each in enumerate(others)}
+    place |= {each: (2 * index - 1, 0) for index, each in enumerate(watched)}
+    items.sort(key=lambda item: place[item.path])
+
+
 @pytest.fixture(scope="session")
 def drawn_folder(tmp_path_factory):
     """The seed's layout, trainA trainB testA testB (A = flower, B = rime), with a few drawn pictures of 64 x 48 pixels."""

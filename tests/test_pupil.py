@@ -7,12 +7,23 @@ import numpy as np
 import pytest
 from tiny import TINY
 
-from r2f import config, drawn, pair, pupil, retouch
+from r2f import config, drawn, judged, pair, pupil, retouch
 from r2f.augment import shift
 from r2f.bloom import Bloomer
 from r2f.compare import mean_colour_difference
 from r2f.images import to_float
-from r2f.judged import FINE_COLOUR_WEIGHT, MOVED_WEIGHT, JudgedBloom, JudgedBoth, JudgedFrost, fine_colour
+from r2f.judged import (
+    FAR,
+    FINE_COLOUR_WEIGHT,
+    MOVED_WEIGHT,
+    PLAIN_COLOUR_WEIGHT,
+    RED,
+    JudgedBloom,
+    JudgedBoth,
+    JudgedFrost,
+    fine_colour,
+    plain_colour,
+)
 from r2f.networks import discriminator, generator
 
 
@@ -144,6 +155,20 @@ def test_fine_colours_are_neither_light_and_dark_nor_broad_ones():
     assert float(fine_colour(speck)) == pytest.approx((8 + 8) / 9 * 1.2 / 14 ** 2 / 3, rel=1e-4)
 
 
+def test_colours_far_from_the_photo_and_red_ones_cost_something_where_it_is_plain_and_nowhere_else():
+    photo = np.zeros((1, 32, 32, 3), "float32")
+    photo[:, :, 16:] = np.indices((32, 16, 1)).sum(0) % 2 - 0.5  # twigs, to the right
+    painted = lambda *colour: np.broadcast_to(np.float32(colour), photo.shape)  # noqa: E731
+    cost = lambda picture, until=16: float(plain_colour(photo[:, :, :until], picture[:, :, :until]))  # noqa: E731
+    gold = painted(0.6, 0.3, -0.9)
+    assert cost(gold) == pytest.approx(np.hypot(np.hypot(0.6, 0.3), 0.9) - FAR, rel=1e-3)
+    assert cost(gold, 32) == pytest.approx(cost(gold) * 8 / 24, rel=1e-3)  # of 32 columns 24 are looked at; 8 of them see no twig
+    assert cost(painted(0.25, -0.25, 0)) == pytest.approx(0.5 - RED, rel=1e-3)  # dull, but red
+    assert cost(painted(0.8, 0.9, 1.0)) == cost(painted(-0.5, -0.4, -0.7)) == 0  # light or dark, and of any pale colour
+    gold_photo = np.broadcast_to(np.float32([0.6, 0.4, -0.8]), photo.shape)
+    assert float(plain_colour(gold_photo, gold)) == 0  # as the photo
+
+
 def one_step(name, model, lessons):
     """What the terms of a judged step come to, and the names of the networks that it moves."""
     parts = {part: getattr(model, part) for part in ("bloom", "flower_judge", "frost", "rime_judge")}
@@ -155,12 +180,13 @@ def one_step(name, model, lessons):
 
 
 @pytest.mark.usefixtures("untraced")
-def test_beside_a_discriminator_bloom_alone_learns_from_its_teacher_and_from_paintings(pairs):
+def test_beside_a_discriminator_bloom_alone_learns_from_its_teacher_and_from_paintings(pairs, monkeypatch):
     """Its two terms are what the formulas say, and the discriminator learns to tell paintings from its pictures."""
     settings = config.preset("lite", image_size=32, load_size=32, zoom=False, batch_size=2, steps=1, learning_rate=1e-3,
                              augment="none", discriminator_filters=4, teacher_weight=3.0, pool_size=0, averaging=0.0)
     networks, info = pair.load_pair(pairs[0])
-    model = JudgedBloom(replace(settings, **info["networks"]), networks)
+    monkeypatch.setattr(judged, "FAR", 0.0)  # so small a network paints nearly in grey
+    model = JudgedBloom(replace(settings, **info["networks"]), networks, calm_skies=True)
     photos, flowers = [drawn.rime(each, 32) for each in range(4)], [drawn.flower(each, 32) for each in range(3)]
     lessons = pupil.BesideReal([(photo, 255 - photo) for photo in photos], settings, flowers)
     (photo, flower), sought = lessons[0]
@@ -173,7 +199,9 @@ def test_beside_a_discriminator_bloom_alone_learns_from_its_teacher_and_from_pai
     assert told == pytest.approx({"teacher_flower": 3 * np.abs(painted - sought).mean(),
                                   "adversarial_flower": ((verdicts[0] - 1) ** 2).mean(),
                                   "discriminator_flower": ((verdicts[1] - 1) ** 2).mean() / 2 + (verdicts[0] ** 2).mean() / 2,
-                                  "fine_colour_flower": fine(painted)}, rel=1e-4)
+                                  "fine_colour_flower": fine(painted),
+                                  "plain_colour": PLAIN_COLOUR_WEIGHT * float(plain_colour(photo, painted))}, rel=1e-4)
+    assert told["plain_colour"] > 0
     assert moved == {"bloom", "flower_judge"}
     assert all(np.array_equal(*each) for each in zip(before, networks["bloom"].get_weights(), strict=True))
 
@@ -243,8 +271,8 @@ def test_a_discriminator_learns_to_tell_paintings_from_what_the_teacher_painted(
 
 def test_a_pair_that_a_discriminator_judged_is_written_while_it_learns(pairs, drawn_folder, tmp_path, monkeypatch, caplog):
     monkeypatch.setattr(pupil, "KEEP_STEPS", 2)
-    command = [*options(pairs, drawn_folder, tmp_path / "out"), "--bloom-steps=3", "--frost-steps=0", "--teacher-weight=2",
-               "--judge-steps=4", "--discriminator-filters=4", "--no-zoom"]
+    command = [*options(pairs, drawn_folder, tmp_path / "out"), "--bloom-steps=3", "--frost-steps=0", "--calm-skies",
+               "--teacher-weight=2", "--judge-steps=4", "--discriminator-filters=4", "--no-zoom"]
     written, save = [], pair.save_pair
     monkeypatch.setattr(pair, "save_pair", lambda folder, networks, info: written.append(save(folder, networks, info)))
     with caplog.at_level("INFO", "r2f"):
@@ -253,7 +281,7 @@ def test_a_pair_that_a_discriminator_judged_is_written_while_it_learns(pairs, dr
     assert any(line.startswith("discriminator: step 4 of 4, loss ") for line in caplog.messages)
     said = next(line for line in caplog.messages if line.startswith("bloom: step 3 of 3"))
     assert {each.split()[0] for each in said.split(", ")[1:]} == {"loss", "teacher_flower", "adversarial_flower",
-                                                                  "discriminator_flower", "fine_colour_flower"}
+                                                                  "discriminator_flower", "fine_colour_flower", "plain_colour"}
     before, after = (pair.read_pair_json(each)["files"] for each in (pairs[0], tmp_path / "out"))
     assert before["frost.safetensors"] == after["frost.safetensors"] and before["bloom.safetensors"] != after["bloom.safetensors"]
     assert pupil.main([*command[:-3], "--teacher-weight=-1"]) == 2
@@ -359,6 +387,12 @@ def test_stopped_it_keeps_what_it_learned(pairs, monkeypatch, caplog):
         pupil.learn("bloom", network, pupil.Lessons([(photo, 255 - photo)], settings))
     assert "stopped" in caplog.text
     assert any(not np.array_equal(*each) for each in zip(before, network.get_weights(), strict=True))
+
+
+def test_calm_skies_need_a_discriminator(pairs, drawn_folder, tmp_path, capsys):
+    with pytest.raises(SystemExit):
+        pupil.main([*options(pairs, drawn_folder, tmp_path / "out"), "--calm-skies"])
+    assert "--calm-skies is for learning beside a discriminator; add --teacher-weight" in capsys.readouterr().err
 
 
 def test_what_is_not_there_is_named(pairs, drawn_folder, tmp_path, capsys):
