@@ -48,8 +48,8 @@ DATA = two(
 
 LIMITS = two(
     """<ul><li>It changes colour and brushwork, hardly shape: a tree becomes a blossoming tree, not a bouquet.</li>
-    <li>White skies become cream, pink or yellow, blue ones turquoise or olive in part, and snow in warm light red or pink; around a tree
-    before a plain sky there may be a coloured seam.</li>
+    <li>White skies become cream or yellow, blue ones turquoise in part; around a tree before a plain sky there may be a
+    coloured seam.</li>
     <li>It knows rimed trees under open skies best; plain grey frost and fog stay faint and muddy.</li>
     <li>The way back is measured from the picture you would download. Small strong colours, such as a red car, come back in another colour.</li>
     <li>A part of the photo can hide in the painting as fine texture: that is how such networks find back so well, and it is no
@@ -57,7 +57,7 @@ LIMITS = two(
     <li>It learned from pictures whose short side was 256 pixels: in a large photo the brush is fine, so the broad brush works smaller and carries the change up.</li></ul>
     <p>Photos and paintings are deleted here after an hour; what the camera sees is kept nowhere. Nothing is learned from them.</p>""",
     """<ul><li>它改变颜色和笔触，很少改变形状：树会开花，但不会变成花束。</li>
-    <li>白色的天空会变成奶油色、粉色或黄色，蓝天有一部分会变成青绿色或橄榄色，暖光里的雪会变红或变粉；素净天空前的树，边上可能有一道彩色的缝。</li>
+    <li>白色的天空会变成奶油色或黄色，蓝天有一部分会变成青绿色；素净天空前的树，边上可能有一道彩色的缝。</li>
     <li>它最懂晴空下的雾凇树；素净的灰霜和雾只是淡淡的、发浊。</li>
     <li>归途从可下载的画量起。小块的浓色（如一辆红车）归来时会变色。</li>
     <li>照片的一部分会以细纹藏在画里：这类网络因此能找到归途，那不是对冰的记忆。</li>
