@@ -208,6 +208,7 @@ html:not([lang^="zh"]) [lang="zh"], html[lang^="zh"] [lang="en"] { display: none
 
 /* looking closer */
 #closer { gap: 1.2rem; margin-top: .4rem; }
+.slider_input_container { padding-block: .4rem; } /* the handle is higher than its rail, and on a phone was cut */
 #sliders { gap: clamp(1rem, 2.4vw, 2.4rem); align-items: start; max-width: 1120px; margin: 0 auto; width: 100%; }
 .before-after { border-radius: 2px; padding: clamp(12px, 1.3vw, 20px) !important; padding-bottom: 0 !important;
   box-shadow: var(--hung); display: flex; flex-direction: column; }

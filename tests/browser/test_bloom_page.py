@@ -339,6 +339,8 @@ def test_on_a_phone_the_pictures_stack_and_nothing_scrolls_sideways(open_page, p
     places = [page.locator(selector).bounding_box() for selector in parts]
     for above, below in zip(places, places[1:], strict=False):
         assert above["y"] + above["height"] <= below["y"]
+    rail, block = (page.locator(selector).bounding_box() for selector in ("#strength input[type=range]", "#strength"))
+    assert rail["y"] + rail["height"] + 5 <= block["y"] + block["height"]  # the handle is 18 pixels high, its rail 8
     screenshot(page, "bloom-390")
 
 
