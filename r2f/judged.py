@@ -46,7 +46,7 @@ def plain_colour(photos, made):
     moved = around(made - photos - ops.mean(made - photos, axis=-1, keepdims=True))
     border = WINDOW // 2
     inner = made[:, border:-border, border:-border]
-    far = ops.sqrt(ops.sum(moved ** 2, axis=-1, keepdims=True) + 1e-4)  # its gradient at 0 is none
+    far = ops.sqrt(ops.sum(moved ** 2, axis=-1, keepdims=True) + 1e-4)  # a root has no gradient at 0
     return ops.mean(plain * (ops.relu(far - FAR) + ops.relu(inner[..., :1] - inner[..., 1:2] - RED)))
 
 
