@@ -23,13 +23,18 @@ RED = 0.35  # how far red may be above green there
 KINDS = "flower", "rime"
 
 
+def colours_of(pictures):
+    """Pictures (N, S, S, 3) without their lightness."""
+    return pictures - ops.mean(pictures, axis=-1, keepdims=True)
+
+
 def fine_colour(pictures):
     """How far the colours of pictures (N, S, S, 3), apart from their lightness, are from their mean over 3 x 3 pixels; a mean.
 
     Strokes are of light and dark. What else changes so fast is specks and the weave that hides a photo for the way back. What
     `metrics.colour_noise` measures in Lab, here in the range that generators learn in.
     """
-    colours = pictures - ops.mean(pictures, axis=-1, keepdims=True)
+    colours = colours_of(pictures)
     return l1(colours[:, 1:-1, 1:-1], ops.average_pool(colours, 3, 1, "valid"))
 
 
@@ -37,13 +42,14 @@ def plain_colour(photos, made):
     """How much farther than FAR the colours of pictures, apart from their lightness, are from those of their photos, and how much
     redder than RED they are, where the photos are plain; both (N, S, S, 3), a mean without the borders.
 
-    Skies, snow and fog are plain; a generator may find red, magenta or olive for all of them. Blossoms are not plain.
+    Skies, snow and fog are plain; a generator may find red, magenta or olive for all of them. Blossoms are not plain. What
+    `retouch.plainness` finds in arrays, here in the range that generators learn in.
     """
     around = lambda x: ops.average_pool(x, WINDOW, 1, "valid")  # noqa: E731
     photos, made = ops.cast(photos, "float32"), ops.cast(made, "float32")
     grey = ops.mean(photos, axis=-1, keepdims=True)
     plain = ops.exp(-ops.relu(around(grey ** 2) - around(grey) ** 2) / PLAIN ** 2)
-    moved = around(made - photos - ops.mean(made - photos, axis=-1, keepdims=True))
+    moved = around(colours_of(made - photos))
     border = WINDOW // 2
     inner = made[:, border:-border, border:-border]
     far = ops.sqrt(ops.sum(moved ** 2, axis=-1, keepdims=True) + 1e-4)  # a root has no gradient at 0

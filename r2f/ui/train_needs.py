@@ -70,8 +70,8 @@ def device_words(root: Path) -> str:
         return both("ts_device_unknown")
     if found.kind == "gpu":
         return both("ts_gpu", name=found.name, memory=size(found.memory_bytes)) if found.memory_bytes else html.escape(found.name)
-    name = html.escape(found.name)
-    return two(f"no GPU here: {name}, {found.cores} core{'s' * (found.cores != 1)}", f"没有 GPU：{name}，{found.cores} 核")
+    cores = f"{found.cores} core{'s' * (found.cores != 1)}", f"{found.cores} 核"
+    return both("ts_no_gpu", name=found.name, cores=cores)
 
 
 def time_words(settings: Config, root: Path) -> str:

@@ -227,6 +227,7 @@ SENTENCES = {  # the same for what only ever appears in HTML
     "ts_time": ("Time", "时间"),
     "ts_memory": ("Memory", "内存"),
     "ts_disk": ("Disk", "磁盘"),
+    "ts_no_gpu": ("no GPU here: {name}, {cores}", "没有 GPU：{name}，{cores}"),
     "ts_gpu": ("{name}, {memory}", "{name}，{memory}"),
     "ts_device_unknown": ("not looked at yet", "还没有看过"),
     "ts_time_unknown": ("not measured yet", "还没有测过"),
