@@ -7,6 +7,7 @@ import argparse
 import contextlib
 import logging
 import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -239,9 +240,10 @@ def import_h5(a_to_b: Path, b_to_a: Path, folder: Path, half: bool) -> int:
     if all(steps.values()) and steps["bloom"][1] == steps["frost"][1]:
         info["step"] = int(steps["bloom"][1])
     write_pair(folder, arrays, info, "float16" if half else "float32")
+    quoted = shlex.quote(str(folder))
     print(f"{folder}: bloom from {b_to_a.name}, frost from {a_to_b.name}, {arguments['bloom']['filters']} filters, "
           f"{arguments['bloom']['blocks']} blocks, {megabytes(folder):,.0f} MB\n"
-          f"{python()} -m r2f.bloom PHOTO -o OUT --pair {folder} --precision float32 paints as the original does.")
+          f"{python()} -m r2f.bloom PHOTO -o OUT --pair {quoted} --precision float32 paints as the original does.")
     return 0
 
 

@@ -254,6 +254,8 @@ def main(arguments: list[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     if options.calm_skies and options.teacher_weight is None:
         parser.error("--calm-skies is for learning beside a discriminator; add --teacher-weight, 3 for instance.")
+    if options.calm_skies and not (options.bloom_steps or options.together_steps):
+        parser.error("--calm-skies is for what bloom paints, and frost alone learns here; leave it away or add --together-steps.")
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     try:
         side = options.crop or options.side

@@ -136,13 +136,15 @@ def test_checkpoints_that_are_dropped_while_they_are_looked_at_are_no_error(run,
 
 def test_the_seeds_own_files_become_a_pair_whose_bloom_is_b_to_a(tmp_path, capsys):
     for options, numbers in (([], "float32"), (["--half"], "float16")):
-        folder = tmp_path / numbers
+        folder = tmp_path / f"as {numbers}"
         assert main(["import-h5", *FILES, "-o", str(folder), *options]) == 0
         arrays, info = read_pair(folder)
         assert (info["step"], info["preset"], info["image_size"], info.get("numbers", "float16")) == (2500, "seed", 32, numbers)
         for name, path in (("frost", FILES[0]), ("bloom", FILES[1])):
             assert all(np.array_equal(arrays[name][key], array.astype(numbers)) for key, array in read_here(path)[1].items())
-    assert "bloom from g_model_BtoA_002500.h5" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert "bloom from g_model_BtoA_002500.h5" in said
+    assert f"--pair '{tmp_path / 'as float32'}' --precision float32" in said  # a command to copy
 
 
 def bad(run, tmp_path):

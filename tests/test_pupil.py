@@ -395,6 +395,14 @@ def test_calm_skies_need_a_discriminator(pairs, drawn_folder, tmp_path, capsys):
     assert "--calm-skies is for learning beside a discriminator; add --teacher-weight" in capsys.readouterr().err
 
 
+def test_calm_skies_are_refused_where_bloom_learns_nothing(pairs, drawn_folder, tmp_path, capsys):
+    with pytest.raises(SystemExit):
+        pupil.main([*options(pairs, drawn_folder, tmp_path / "out"), "--calm-skies", "--teacher-weight=3", "--bloom-steps=0",
+                    "--together-steps=0", "--frost-steps=3"])
+    assert "frost alone learns here; leave it away" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+
+
 def test_what_is_not_there_is_named(pairs, drawn_folder, tmp_path, capsys):
     given = options(pairs, drawn_folder, tmp_path / "out")
     for wrong, word in ((f"--teacher={tmp_path / 'nowhere'}", "nowhere"), (f"--rime={tmp_path / 'nothing'}", "nothing"),
