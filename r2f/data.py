@@ -141,8 +141,11 @@ def load_folder(folder: Path, what: str, load_size: int, prefixes: tuple[str, ..
     pictures = [each for each in loaded if not isinstance(each, UnreadablePicture)]
     if not pictures:
         named = f" whose names begin with {' or '.join(prefixes)}" if prefixes else ""
-        raise NoPictures(f"There are no readable {what} (JPEG, PNG or WEBP){named} in {folder}; "
-                         f"{len(paths)} files were looked at.")
+        if paths:
+            found = f"none of the {len(paths)} that are there can be opened"
+        else:
+            found = "check the names" if prefixes else "pictures in its subfolders are not looked for"
+        raise NoPictures(f"There are no readable {what}{named} in {folder}: {found}.")
     log.info("%s: %d pictures from %s, %d left out", what, len(pictures), folder, len(bad))
     return pictures
 

@@ -51,12 +51,15 @@ def test_missing_and_empty_folders_say_what_was_looked_for_and_where(tmp_path, d
                            (tmp_path / "nowhere", "There is no folder .*nowhere to take pictures from")):
         with pytest.raises(data.NoPictures, match=sentence):
             data.load_pictures(Config(data=str(root)))
-    with pytest.raises(data.NoPictures, match="no readable rime photos"):
+    with pytest.raises(data.NoPictures, match="no readable rime photos in .*: pictures in its subfolders are not looked for"):
+        data.load_pictures(Config(rime=str(tmp_path), flowers=str(tmp_path)))
+    (tmp_path / "torn.jpg").write_text("no picture")
+    with pytest.raises(data.NoPictures, match="no readable rime photos in .*: none of the 1 that are there can be opened"):
         data.load_pictures(Config(rime=str(tmp_path), flowers=str(tmp_path)))
     with pytest.raises(data.NoPictures, match="no folder .*mistyped"):
         data.load_pictures(Config(**TINY, rime=str(drawn_folder / "trainB"), flowers=str(drawn_folder / "trainA"),
                                   rime_test=str(tmp_path / "mistyped")))
-    with pytest.raises(data.NoPictures, match="whose names begin with rose_"):
+    with pytest.raises(data.NoPictures, match="whose names begin with rose_ in .*: check the names"):
         data.load_pictures(Config(**TINY, data=str(drawn_folder), prefixes="rose_"))
     with pytest.raises(data.NoPictures, match="--rime DIR and --flowers DIR"):
         data.load_pictures(Config())
