@@ -1,6 +1,7 @@
 """A picture named by its address is fetched within limits; the addresses here are this machine's own."""
 
 import asyncio
+import gzip
 import threading
 import time
 from contextlib import contextmanager
@@ -21,13 +22,17 @@ PICTURE = encode_png(np.full((40, 60, 3), 250, np.uint8))
 
 class Site(BaseHTTPRequestHandler):
     sent = 0  # bytes of the endless answer
+    asked = None  # headers of the last request
 
     def do_GET(self):
+        Site.asked = self.headers
         if self.path == "/moved.png":
             self.send_response(302)
             self.send_header("Location", "/twig.png")
             return self.end_headers()
         self.send_response(200 if self.path != "/nothing.png" else 404)
+        if self.path == "/packed.png":  # unasked
+            self.send_header("Content-Encoding", "gzip")
         self.end_headers()
         try:
             if self.path == "/endless.png":
@@ -38,7 +43,7 @@ class Site(BaseHTTPRequestHandler):
                 for _ in range(600):
                     self.wfile.write(b"x")
                     time.sleep(0.05)
-            self.wfile.write(PICTURE)
+            self.wfile.write(gzip.compress(PICTURE) if self.path == "/packed.png" else PICTURE)
         except OSError:
             pass  # whoever asked has gone
 
@@ -84,6 +89,11 @@ def test_what_has_no_end_is_left_where_it_is(site, tmp_path, monkeypatch):
     assert Site.sent < 20_000_000 and not list(tmp_path.iterdir())
 
 
+def test_nothing_is_fetched_packed_because_a_few_bytes_would_unpack_to_gigabytes(site, tmp_path):
+    assert Path(fetch(f"{site}/twig.png", tmp_path)).read_bytes() == PICTURE
+    assert Site.asked["Accept-Encoding"] == "identity"
+
+
 def test_who_gives_byte_by_byte_is_not_waited_for(site, tmp_path, monkeypatch):
     monkeypatch.setattr(fetching, "MOST_SECONDS", 0.5)
     began = time.monotonic()
@@ -92,7 +102,7 @@ def test_who_gives_byte_by_byte_is_not_waited_for(site, tmp_path, monkeypatch):
     assert time.monotonic() - began < 20
 
 
-@pytest.mark.parametrize("path", ["{site}/moved.png", "{site}/nothing.png", "http://localhost/a.png", "http://127.0.0.1/a.png",
+@pytest.mark.parametrize("path", ["{site}/moved.png", "{site}/nothing.png", "{site}/packed.png", "http://localhost/a.png", "http://127.0.0.1/a.png",
                                   "http://[::1]/a.png", "http://rime.example:1/a.png", "http:///a.png", "http://a b/c.png"])
 def test_nothing_else_is_fetched(site, path, tmp_path):
     with refused(fetching.NOT_FETCHED):

@@ -17,6 +17,7 @@ from gradio_client.utils import is_http_url_like, strip_invalid_filename_charact
 from r2f.images import MAX_BYTES
 
 MOST_SECONDS = 20.0
+PLAIN = {"Accept-Encoding": "identity"}  # a few packed bytes would unpack to gigabytes before they could be counted
 NOT_FETCHED = "This address gives no picture; please send the picture itself."
 TOO_LARGE = f"What is at this address is larger than {MAX_BYTES // 1_000_000} megabytes; please make it smaller first."
 TOO_SLOW = f"This address did not give its picture within {MOST_SECONDS:.0f} seconds; please send the picture itself."
@@ -31,11 +32,11 @@ async def fetch(address: str, folder: str | Path) -> str:
         async with asyncio.timeout(MOST_SECONDS):
             url = httpx.URL(address)
             transport = safehttpx.AsyncSecureTransport(await safehttpx.async_validate_url(url.host))  # no private network
-            async with httpx.AsyncClient(transport=transport) as client, client.stream("GET", url) as answer:
-                if answer.status_code != 200:
+            async with httpx.AsyncClient(transport=transport) as client, client.stream("GET", url, headers=PLAIN) as answer:
+                if answer.status_code != 200 or "content-encoding" in answer.headers:
                     raise refusal(NOT_FETCHED)
                 content = bytearray()
-                async for part in answer.aiter_bytes():
+                async for part in answer.aiter_raw():
                     content += part
                     if len(content) > MAX_BYTES:
                         raise refusal(TOO_LARGE)
