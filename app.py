@@ -64,13 +64,15 @@ def main() -> None:
     # A painter needs little of a GPU; what it does not take is there for a training.
     os.environ.setdefault("TF_FORCE_GPU_ALLOW_GROWTH", "true")
     os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # so that being told to end also cleans up
+    for number in (signal.SIGTERM, signal.SIGHUP):  # so that being told to end also cleans up, and closing the terminal's window
+        if signal.getsignal(number) != signal.SIG_IGN:  # as under nohup
+            signal.signal(number, signal.default_int_handler)
     # A folder of its own, also in one that was named: others may keep their files there, and this page's are deleted in time.
     if named := os.environ.get("GRADIO_TEMP_DIR"):
         Path(named).mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix="rime2flower-", dir=named, ignore_cleanup_errors=True) as folder:
+    from r2f.ui.cache import PREFIX, held, keep_bounded
+    with tempfile.TemporaryDirectory(prefix=PREFIX, dir=named, ignore_cleanup_errors=True) as folder, held(Path(folder)):
         cache = os.environ["GRADIO_TEMP_DIR"] = str(Path(folder, "cache"))
-        from r2f.ui.cache import keep_bounded
         from r2f.ui.page import build_page, launch_arguments
         from r2f.ui.painters import Painters
         train, private = may_train(options), is_private(options)

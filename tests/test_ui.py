@@ -16,6 +16,7 @@ from contextlib import contextmanager
 from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
+from types import SimpleNamespace
 
 import gradio as gr
 import numpy as np
@@ -28,7 +29,7 @@ from r2f.images import MAX_BYTES, MAX_PIXELS, UnreadablePicture, encode_png, rea
 from r2f.ui import batch as batches
 from r2f.ui import gate, painting, theme, words
 from r2f.ui.bloom_tab import card_of
-from r2f.ui.cache import files_in, sweep
+from r2f.ui.cache import HELD, files_in, held, sweep
 from r2f.ui.gate import MOST_BODY_BYTES
 from r2f.ui.live_tab import MOST_FRAME_BYTES, MOST_IN_HAND
 from r2f.ui.many_tab import many_tab, report
@@ -140,7 +141,9 @@ def test_the_page_serves_and_takes_nothing_else(awake, tmp_path, photo):
     with client_of(awake, tmp_path) as client:
         for path in (ROOT / "app.py", photo, tmp_path / "example.jpg", "/etc/passwd", "/proc/self/environ"):
             assert client.get(f"/gradio_api/file={path}").status_code == 403
-        assert client.get("/gradio_api/file=https://example.org/").status_code == 404
+        for address in ("https://example.org/", "http://example.org", "HTTPS://example.org/"):  # nothing is handed on
+            for route in ("file=", "file/", "FILE/", "/file/"):
+                assert client.get(f"/gradio_api/{route}{address}").status_code == 404
         assert client.get("/gradio_api/deep_link?session_hash=s").status_code == 404
         assert client.post("/gradio_api/process_recording", files={"video": b""}).status_code == 404
         assert client.get("/monitoring/summary").status_code in (401, 403, 404)
@@ -339,11 +342,29 @@ def test_strength_triptych_film_and_map_need_no_network(awake, photo):
     assert awake.loading.result().painted == before
 
 
+def test_only_who_brought_a_photo_gets_its_file_back(awake, tmp_path):
+    """The file may say where the photo was taken; a link shows its pixels, at once and whenever it is followed again."""
+    page, request = build_page(awake, tmp_path), SimpleNamespace(query_params={})
+    come_in, hang = (next(each.fn for each in page.fns.values() if each.fn and each.fn.__name__ == name)
+                     for name in ("come_in", "hang"))
+    brought = tmp_path / "tree.jpg"
+    Image.new("RGB", (64, 64), (90, 120, 160)).save(brought)
+    *_, own = hang({"path": str(brought), "meta": {"_type": "gradio.FileData"}}, "bloom", "512", "broad", None)
+    kept, source = 5, -2  # places among what comes
+    assert come_in(own, request)[source] == str(brought) and come_in(own, request)[kept] == own
+    linked = SimpleNamespace(query_params={"flower": own.partition(".")[0]})
+    there = come_in("", linked)
+    assert there[source] != str(brought) and there[kept] == own.partition(".")[0]
+    for key in (there[kept], f"{there[kept]}.", f"{there[kept]}.{'0' * 32}"):
+        assert come_in(key, request)[source] == there[source]
+    assert come_in(own, linked)[kept] == own  # whoever follows his own link keeps his photo
+
+
 def test_a_result_wilts_with_its_files_and_after_an_hour(awake, photo, monkeypatch):
     results = painting.Results()
     result = results.add(bloom(awake, photo))
-    assert results.get(result.key) is result
-    for key in (None, "", "0" * 32, {"a": 1}, 7):
+    assert results.get(result.key) is results.get(result.own_key) is result
+    for key in (None, "", "0" * 32, {"a": 1}, 7, f".{result.secret}"):
         with pytest.raises(painting.Wilted):
             results.get(key)
     Path(result.shown[1]).unlink()
@@ -551,10 +572,49 @@ def test_batches_wait_their_turn_and_too_many_are_turned_away(asleep, photo):
     with pytest.raises(batches.BadBatch) as refusal:
         worker.begin([photo])
     assert refusal.value.key == "many_busy"
-    waiting[0].cancel.set()
+    worker.stop(waiting[0])
+    assert waiting[0].state == "stopped" and worker.before(waiting[-1]) == batches.MOST_WAITING - 1
+    waiting.append(worker.begin([photo]))  # its place is free
     asleep.loading.set_result(Negative())
     until(lambda: waiting[-1].ended)
-    assert [each.state for each in (first, *waiting)] == ["done", "stopped"] + ["done"] * (batches.MOST_WAITING - 1)
+    assert [each.state for each in (first, *waiting)] == ["done", "stopped"] + ["done"] * batches.MOST_WAITING
+    assert waiting[0].done == 0
+
+
+def test_who_stops_a_batch_that_waits_may_begin_another_at_once(asleep, photo):
+    with gr.Blocks() as page:
+        many_tab(asleep, gr.Dropdown())
+    begin, look, stop = (next(each.fn for each in page.fns.values() if each.fn and each.fn.__name__ == name)
+                         for name in ("begin", "look", "stop"))
+    given = [{"path": str(photo)}], "bloom", "512", "broad", None
+    first, second = (next(value for each, value in begin(*given).items() if isinstance(each, gr.BrowserState)) for _ in "ab")
+    stop(second)
+    shown = {each.elem_id: value for each, value in look(second, -1).items()}
+    assert shown["many-start"]["visible"] and not shown["many-cancel"]["visible"] and "Stopped; 0 of 1" in shown["many-said"]
+    asleep.loading.set_result(Negative())
+    start = next(each for each in look(first, -1) if each.elem_id == "many-start")
+    until(lambda: look(first, -1)[start]["visible"])
+
+
+def test_batches_that_were_stopped_are_not_remembered_without_end(asleep, photo, monkeypatch):
+    monkeypatch.setattr(batches, "MOST_BATCHES", 5)
+    worker = batches.Batches(asleep)
+    first = worker.begin([photo])
+    until(lambda: first.state == "painting")
+    for _ in range(20):
+        worker.stop(worker.begin([photo]))
+    assert len(worker.batches) <= 5 and worker.get(first.key) is first
+    asleep.loading.set_result(Negative())
+    until(lambda: first.ended)
+
+
+def test_a_batch_ends_before_its_zip_fills_the_cache(awake, photo, monkeypatch):
+    monkeypatch.setattr(batches, "MOST_PACKED_BYTES", 1)
+    batch = batch_of(awake, [photo, photo, photo])
+    assert batch.state == "stopped" and batch.done == 1 and batch.refused == [batches.PACKED_FULL]
+    assert "lang" in words.refusal(batches.PACKED_FULL)  # in both languages
+    with zipfile.ZipFile(batch.zip) as archive:  # what was done can be taken home
+        assert len(archive.namelist()) == 3
 
 
 def test_a_batch_that_was_asked_to_stop_says_so_until_it_does(asleep, photo):
@@ -623,6 +683,24 @@ def test_a_tab_whose_batch_is_gone_says_so_and_may_begin_anew(awake, photo):
 
 
 # the cache
+
+
+def test_what_a_page_that_was_killed_has_left_is_deleted_by_the_next_one(tmp_path):
+    def folder(name, age):
+        (tmp_path / name / "cache").mkdir(parents=True)
+        (tmp_path / name / "cache" / "photo.jpg").touch()
+        (tmp_path / name / HELD).touch()
+        os.utime(tmp_path / name / HELD, (time.time() - age,) * 2)
+        return tmp_path / name
+    left, young, others = folder("rime2flower-a", 1000), folder("rime2flower-b", 1), folder("elsewhere", 1000)
+    (tmp_path / "rime2flower-mine").mkdir()  # no page's
+    (tmp_path / "rime2flower-link").symlink_to(others)
+    alive, own = folder("rime2flower-c", 1000), folder("rime2flower-d", 0)
+    with held(alive):
+        os.utime(alive / HELD, (1, 1))
+        with held(own):
+            assert not left.exists()
+            assert all(path.is_dir() for path in (young, others / "cache", tmp_path / "rime2flower-mine", alive / "cache", own))
 
 
 def test_the_cache_is_bounded_by_age_and_by_size(tmp_path):

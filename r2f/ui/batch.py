@@ -9,7 +9,6 @@ import csv
 import io
 import logging
 import os
-import queue
 import secrets
 import stat
 import struct
@@ -17,6 +16,7 @@ import threading
 import time
 import zipfile
 import zlib
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -38,8 +38,10 @@ MOST_WAITING = 8  # batches
 MOST_ZIP_BYTES = 600_000_000  # unpacked
 MOST_PACKING = 200  # times; photos are packed already
 MOST_LIST_BYTES = 1_000_000  # of a zip's list of names; reading a longer one would take much memory
-BATCH_SECONDS = 3600
+MOST_PACKED_BYTES = 2_000_000_000  # of what is painted; more would fill the cache, and what others have there would go
+BATCH_SECONDS, MOST_BATCHES = 3600, 500  # that are remembered
 SHOWN_SIDE = 640  # pixels
+PACKED_FULL = f"The zip is full with {MOST_PACKED_BYTES // 1_000_000_000} gigabytes; please send the other photos as a new batch."
 
 
 class BadBatch(ValueError):
@@ -65,7 +67,7 @@ class Source:
             return file.read(MAX_BYTES + 1)  # whatever the list says about its size
 
 
-@dataclass
+@dataclass(eq=False)
 class Batch:
     """Photos on their way; its fields are written by the worker and read by whoever looks."""
 
@@ -105,21 +107,24 @@ class Batches:
     def __init__(self, painters: Painters):
         self.painters = painters
         self.batches: dict[str, Batch] = {}
-        self.waiting: queue.Queue[Batch] = queue.Queue(MOST_WAITING)
+        self.waiting: deque[Batch] = deque()
         self.lock = threading.Lock()
+        self.come = threading.Condition(self.lock)
         self.worker: threading.Thread | None = None
 
     def begin(self, paths: list[Path], **how) -> Batch:
         """Queue the photos, or what is in a zip among them. Raises BadBatch."""
         batch = Batch(sources_in(paths), **how)
-        with self.lock:
-            for key in [k for k, old in self.batches.items() if old.ended and time.monotonic() - old.ended > BATCH_SECONDS]:
-                del self.batches[key]
-            try:
-                self.waiting.put_nowait(batch)
-            except queue.Full as error:
-                raise BadBatch(key="many_busy") from error
+        with self.come:
+            over = [key for key, old in self.batches.items() if old.ended]
+            for key in over:
+                if time.monotonic() - self.batches[key].ended > BATCH_SECONDS or len(self.batches) >= MOST_BATCHES:
+                    del self.batches[key]
+            if len(self.waiting) >= MOST_WAITING:
+                raise BadBatch(key="many_busy")
+            self.waiting.append(batch)
             self.batches[batch.key] = batch
+            self.come.notify()
             if not self.worker:
                 self.worker = threading.Thread(target=self._work, name="batches", daemon=True)
                 self.worker.start()
@@ -127,6 +132,14 @@ class Batches:
 
     def get(self, key: object) -> Batch | None:
         return self.batches.get(key) if isinstance(key, str) else None
+
+    def stop(self, batch: Batch) -> None:
+        """After the photo it is at; at once where its turn has not come."""
+        batch.cancel.set()
+        with self.lock:
+            if batch in self.waiting:
+                self.waiting.remove(batch)
+                batch.state, batch.ended = "stopped", time.monotonic()
 
     def before(self, batch: Batch) -> int:
         """How many batches come first."""
@@ -143,7 +156,9 @@ class Batches:
 
     def _work(self) -> None:
         while True:
-            batch = self.waiting.get()
+            with self.come:
+                self.come.wait_for(lambda: self.waiting)
+                batch = self.waiting.popleft()
             try:
                 run(batch, self.painters, self.keep_files)
             except Exception as error:  # the next batch must have its turn
@@ -230,6 +245,9 @@ def run(batch: Batch, painters: Painters, before_each: Callable[[], None]) -> No
         for source, stem in zip(batch.sources, stems([Path(source.name) for source in batch.sources]), strict=True):
             if batch.cancel.is_set():
                 break
+            if archive_path.stat().st_size > MOST_PACKED_BYTES:
+                batch.refused.append(PACKED_FULL)
+                break
             before_each()
             batch.rows.append(paint_one(batch, bloomer, source, stem, archive))
         text = table_of(batch.rows).encode("utf-8-sig")
@@ -237,7 +255,7 @@ def run(batch: Batch, painters: Painters, before_each: Callable[[], None]) -> No
     table.write_bytes(text)
     batch.zip, batch.csv = str(archive_path), str(table)
     batch.seconds = time.monotonic() - batch.started
-    batch.state = "stopped" if batch.cancel.is_set() and batch.done < len(batch.sources) else "done"
+    batch.state = "stopped" if batch.done < len(batch.sources) else "done"
 
 
 def paint_one(batch: Batch, bloomer, source: Source, stem: str, archive: zipfile.ZipFile) -> dict:

@@ -6,12 +6,15 @@ Components, and the events between them; the work is `painting`'s. Knows nothing
 import asyncio
 import html
 import logging
+import secrets
 import threading
 from functools import wraps
 from pathlib import Path
 
 import gradio as gr
 import numpy as np
+from gradio.processing_utils import save_file_to_cache
+from gradio.utils import get_upload_folder
 from PIL import Image, ImageFilter
 
 from r2f.bloom import BRUSHES, SIZES
@@ -48,7 +51,7 @@ SAVE = """(file) => {
 }"""
 COPY_LINK = """async (key) => {
   const link = new URL(location.href);
-  link.search = ""; link.searchParams.set("flower", key);
+  link.search = ""; link.searchParams.set("flower", key.split(".")[0]);
   const say = document.querySelector("#link-said");
   try { await navigator.clipboard.writeText(link); say.dataset.copied = 1; }
   catch { say.textContent = link; }
@@ -105,9 +108,9 @@ def bloom_tab(painters: Painters, results: Results, examples: Path) -> tuple[gr.
             brush = gr.Radio([(t(f"brush_{name}"), name) for name in BRUSHES], value="broad", label=t("brush"), elem_id="brush")
         pair = pair_picker(painters)
 
-    def show(result: Result) -> list:
+    def show(result: Result, key: str) -> list:
         seen, painted, back = result.shown
-        return [painted, back, (seen, painted), (seen, back), figures_of(result), result.key,
+        return [painted, back, (seen, painted), (seen, back), figures_of(result), key,
                 gr.update(visible=True), 100, hidden()]
 
     wall = [flower, again, to_flower, to_again, note, kept, closer, amount, difference]
@@ -116,11 +119,11 @@ def bloom_tab(painters: Painters, results: Results, examples: Path) -> tuple[gr.
     @politely
     def hang(data, direction, size, brush, pair):
         result = results.add(painting.paint(painters, data, direction, size, brush, pair))
-        return [*result.shown[1:], "", result.key]
+        return [*result.shown[1:], "", result.own_key]
 
     @politely
     def look_closer(key):
-        shown = dict(zip(wall, show(results.get(key)), strict=True))
+        shown = dict(zip(wall, show(results.get(key), key), strict=True))
         return [shown[each] for each in later]
 
     # The pictures come first; the curtains and the figures, which cost another moment, follow.
@@ -192,9 +195,10 @@ def bloom_tab(painters: Painters, results: Results, examples: Path) -> tuple[gr.
         except Wilted:
             wilted = [both("gone")] if linked else [gr.skip()]
             return [*[gr.skip()] * 4, *wilted, "" if key and not linked else gr.skip(), *[gr.skip()] * 5]
-        # Whoever follows a link gets the photo's pixels, not the file that was sent, which may say where it was taken.
-        source = result.shown[0] if linked else str(result.source) if result.source.exists() else None
-        return [*show(result), source, result.direction]
+        # Whoever follows a link gets the photo's pixels, not the file that was sent, and the key of the link to come back with.
+        own = isinstance(key, str) and secrets.compare_digest(key.encode(), result.own_key.encode())
+        source = result.shown[0] if linked or not own else str(result.source) if result.source.exists() else None
+        return [*show(result, key if own else result.key), source, result.direction]
 
     awake_then = gr.on(None, lambda: None, None, None, **FAST)  # when the page opens
     awake_then.success(come_in, kept, [*wall, photo, direction], **FAST)
@@ -302,12 +306,14 @@ def shelf(way: str, folder: Path, photo: gr.Image) -> gr.Dataset | None:
     if not pictures:
         return None
     words, name = ("begin", "examples") if way == "bloom" else ("begin_paintings", "paintings")
+    # Wherever the page is started from: of files elsewhere Gradio takes those in its cache only.
+    pictures = [save_file_to_cache(path, get_upload_folder()) for path in pictures]
     row = gr.Dataset(label=t(words), elem_id=name,
-                     elem_classes="examples", components=[photo], samples=[[str(path)] for path in pictures],
+                     elem_classes="examples", components=[photo], samples=[[path] for path in pictures],
                      samples_per_page=len(pictures), type="index", visible=way == "bloom")
 
     def choose(place):
-        return str(pictures[place])
+        return pictures[place]
 
     chosen = row.click(choose, row, photo, **FAST)
     chosen.success(None, js="() => document.getElementById('bloom').click()")

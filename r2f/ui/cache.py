@@ -3,11 +3,17 @@
 Gradio's own cleaning knows neither the size of the folder nor the files of batches. Knows nothing about pictures or pages.
 """
 
+import contextlib
+import fcntl
 import logging
 import os
+import shutil
 import threading
 import time
+from collections.abc import Iterator
 from pathlib import Path
+
+from r2f.run import try_lock
 
 log = logging.getLogger("r2f")
 
@@ -15,6 +21,8 @@ MOST_SECONDS = 3600  # a file not used for that long goes
 MOST_BYTES = 4_000_000_000  # of all files; the oldest go first
 YOUNG_SECONDS = 60  # a file this young may be in use; it goes only when the folder is twice too large
 SWEEP_SECONDS = 20
+PREFIX = "rime2flower-"  # of a page's own folder
+HELD = "held"  # a file in it, locked as long as its page lives
 
 
 def sweep(folder: Path, keep: frozenset[Path] = frozenset(), most_bytes: int = MOST_BYTES,
@@ -46,6 +54,29 @@ def sweep(folder: Path, keep: frozenset[Path] = frozenset(), most_bytes: int = M
             except OSError:
                 continue
     return left
+
+
+@contextlib.contextmanager
+def held(folder: Path) -> Iterator[None]:
+    """Hold a page's own folder, so that no other page takes it for what one left that was killed; and delete what such have left.
+
+    A page that is told to end takes its folder with it. One that is killed can't, and photos would stay for ever.
+    """
+    with open(folder / HELD, "wb") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        for other in folder.parent.glob(f"{PREFIX}*"):
+            with contextlib.suppress(OSError):  # another user's, or gone meanwhile
+                drop_if_left(other)
+        yield
+
+
+def drop_if_left(folder: Path) -> None:
+    """Delete the folder of a page that is no more. Raises OSError."""
+    if folder.is_symlink() or folder.stat().st_uid != os.getuid():
+        return
+    with open(folder / HELD, "rb") as file:
+        if time.time() - os.fstat(file.fileno()).st_mtime > YOUNG_SECONDS and try_lock(file.fileno(), fcntl.LOCK_EX):
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 def files_in(folder: Path) -> frozenset[Path]:

@@ -55,7 +55,7 @@ class Gate:
                 raise MultiPartException(TOO_MUCH)  # Gradio deletes what it has of the files, and answers 413
             return message
 
-        if "/file=http" in path or path.endswith(("/process_recording", "/deep_link")):
+        if "/file=http" in path or "/file/" in path or path.endswith(("/process_recording", "/deep_link")):
             scope = {**scope, "path": "/refused", "raw_path": b"/refused"}  # there is no such route: 404
         if scope["path"].removeprefix(scope.get("root_path", "")) != UPLOAD:
             return await self.app(scope, receive_little, send)

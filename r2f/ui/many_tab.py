@@ -74,7 +74,7 @@ def many_tab(painters: Painters, pair: gr.Dropdown) -> None:
     def stop(key):
         batch = batches.get(key)
         if batch:
-            batch.cancel.set()
+            batches.stop(batch)
         return gr.update(visible=False)
 
     cancel.click(stop, kept, cancel, **FAST)

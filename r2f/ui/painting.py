@@ -50,7 +50,8 @@ class Wilted(LookupError):
 class Result:
     """What became of one photo. Files are PNG in the cache."""
 
-    key: str  # unguessable: who knows it may see the pictures
+    key: str  # unguessable: who knows it may see the pictures; a link has it
+    secret: str  # who knows that, too, brought the photo, and may have the file back, which may say where it was taken
     source: Path  # what was sent
     direction: str
     size: str
@@ -60,6 +61,10 @@ class Result:
     shown: tuple[str, str, str]  # photo, painting, way back, at most SHOWN_SIDE large and of one size
     painting: str  # as painted, of any size
     again: str
+
+    @property
+    def own_key(self) -> str:
+        return f"{self.key}.{self.secret}"
 
     # Counted when first asked for: pictures are seen before they are measured. Each raises Wilted once the files are gone.
     @cached_property
@@ -91,8 +96,8 @@ class Results:
         return result
 
     def get(self, key: object) -> Result:
-        """Raises Wilted."""
-        made, result = self.results.get(key if isinstance(key, str) else "", (0.0, None))
+        """By the key of a link, or by a result's own. Raises Wilted."""
+        made, result = self.results.get(key.partition(".")[0] if isinstance(key, str) else "", (0.0, None))
         if not result or time.monotonic() - made > RESULT_SECONDS or not all(map(Path.exists, map(Path, result.shown))):
             raise Wilted
         return result
@@ -114,7 +119,7 @@ def paint(painters: Painters, data: object, direction: str, size: str, brush: st
     large = [shown[place] if small[place].shape == each.shape else save_png(each, f"{stem}-{kinds[place - 1]}")
              for place, each in ((1, painting), (2, again))]
     name = pair or painters.first_name
-    return Result(secrets.token_hex(16), path, direction, size, brush, name, whole, shown, *large)
+    return Result(secrets.token_hex(16), secrets.token_hex(16), path, direction, size, brush, name, whole, shown, *large)
 
 
 def as_browsers_show(data: object) -> str | None:

@@ -318,6 +318,8 @@ REFUSALS = (  # sentences of `images`, `batch` and `painters`, whose names and n
     ("{name} would unpack to far more than it is; please pack photos only.", "{name} 解开后会大得多；请只放照片。"),
     ("{name} holds no pictures.", "{name} 里没有图片。"),
     ("{name} could not be painted.", "{name} 没能画成。"),
+    ("The zip is full with {most} gigabytes; please send the other photos as a new batch.",
+     "zip 已满（{most} GB）；请把其余照片作为新的一批送来。"),
     ("This batch could not be finished.", "这一批没能画完。"),
     ("This painter is not here any more; please choose another one.", "这位画师已不在这里；请另选一位。"),
     ("The painter can't wake up; its terminal says why.", "画师醒不过来；原因写在终端里。"),

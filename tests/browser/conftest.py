@@ -31,8 +31,10 @@ save_pair(sys.argv[1], networks, {"networks": arguments})
 
 
 class Server:
-    """`python app.py` on a free port, or on that of a server that was stopped. `first_page_seconds`: from the process's start to
-    its first page."""
+    """`python app.py`, started from elsewhere, on a free port, or on that of a server that was stopped.
+
+    `first_page_seconds`: from the process's start to its first page.
+    """
 
     def __init__(self, pair: Path, folder: Path, *options: str, port: int | None = None):
         with socket.socket() as free:
@@ -44,8 +46,8 @@ class Server:
         environment["TMPDIR"] = str(folder)
         started = time.monotonic()
         with self.log.open("wb") as log:
-            self.process = subprocess.Popen([sys.executable, "app.py", "--port", str(port), "--pair", str(pair), *options],
-                                            cwd=ROOT, env=environment, stdout=log, stderr=subprocess.STDOUT)
+            command = [sys.executable, str(ROOT / "app.py"), "--port", str(port), "--pair", str(pair), *options]
+            self.process = subprocess.Popen(command, cwd=folder, env=environment, stdout=log, stderr=subprocess.STDOUT)
         while not self.answers():
             assert self.process.poll() is None and time.monotonic() < started + 60, self.log.read_text()
             time.sleep(0.05)
@@ -75,8 +77,8 @@ class Server:
         except OSError:
             return False
 
-    def stop(self) -> int:
-        self.process.send_signal(signal.SIGTERM)
+    def stop(self, number: int = signal.SIGTERM) -> int:
+        self.process.send_signal(number)
         try:
             return self.process.wait(40)  # Gradio waits 5 s for browsers that hold on
         finally:

@@ -2,6 +2,7 @@
 
 import io
 import re
+import signal
 import subprocess
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import av
 import httpx
 import numpy as np
 import pytest
+from conftest import Server
 from gradio_client import Client, handle_file
 from gradio_client.exceptions import AppError
 from PIL import Image
@@ -253,6 +255,27 @@ def test_results_survive_a_reload_and_a_link_opens_them_elsewhere(open_page, ser
     assert {name: other.locator(f"#{name} img").get_attribute("src") for name in PICTURES} == before
     stale = open_page(f"{server.url}?flower=0123456789abcdef0123456789abcdef")
     expect(stale.get_by_text("This flower has wilted")).to_be_visible()
+
+
+def test_who_follows_a_link_never_gets_the_file_that_was_brought(open_page, server, photo):
+    page = open_page()
+    bloom(page, photo)
+    page.get_by_role("button", name="Take it home").click()
+    page.locator("#get-link").click()
+    link = page.evaluate("navigator.clipboard.readText()")
+    other = open_page(link)
+    expect_paintings(other)
+    seen = other.locator("#photo img").get_attribute("src")
+    other.goto(server.url)  # what hung there hangs there again, by what the browser kept
+    expect_paintings(other)
+    assert other.locator("#photo img").get_attribute("src") == seen
+    assert len(re.search("flower=([0-9a-f]*)$", link)[1]) == 32  # the other half stays with whoever brought it
+
+
+def test_closing_the_terminal_takes_the_photos_along(pair, tmp_path):
+    server = Server(pair, tmp_path)
+    assert server.cache.is_dir()
+    assert server.stop(signal.SIGHUP) == 0 and not list(tmp_path.glob("rime2flower-*"))
 
 
 def test_a_painting_freezes_and_blooms_again(open_page, tmp_path, screenshot):
