@@ -236,9 +236,9 @@ def test_a_visitor_who_leaves_while_waiting_does_not_stop_the_painter(asleep, tm
 
     async def visit():
         with pytest.raises(TimeoutError):
-            await asyncio.wait_for(awake("", request), 0.1)
+            await asyncio.wait_for(awake("", None, request), 0.1)
         asleep.loading.set_result(Negative())
-        return await awake("", request)
+        return await awake("", None, request)
 
     assert asyncio.run(visit()) == words.both("ready")
 
@@ -342,29 +342,76 @@ def test_strength_triptych_film_and_map_need_no_network(awake, photo):
     assert awake.loading.result().painted == before
 
 
+def test_a_browser_may_choose_the_key_of_what_it_asks_for_but_nobody_elses(awake, photo):
+    results, wanted = painting.Results(), f"{'a' * 32}.{'b' * 32}"
+    assert results.under_way(wanted) is None
+    with results.promised(wanted, "sent") as own:
+        assert own == wanted and results.under_way(own) == "sent" and results.under_way("a" * 32) is None
+        with results.promised(f"{'a' * 32}.{'c' * 32}", "other") as other:  # the same link
+            assert other[:32] != own[:32] and painting.OWN_KEY.fullmatch(other)
+        result = results.add(painting.paint(awake, {"path": str(photo)}, "bloom", "512", "broad", None, own))
+    assert results.under_way(wanted) is None and results.get(wanted) is result
+    for taken in (wanted, wanted[:32], "", None, [], f"../{wanted}", f"{'A' * 32}.{'b' * 32}", f"{wanted}\n"):
+        with results.promised(taken, "later") as own:
+            assert own != taken and painting.OWN_KEY.fullmatch(own)
+    with pytest.raises(ValueError), results.promised(f"{'d' * 32}.{'e' * 32}", "sent"):
+        raise ValueError
+    assert not results.coming
+
+
+def bloom_room(awake, tmp_path):
+    """The functions of the room by their names; `come_in` gives what it would show."""
+    page = build_page(awake, tmp_path)
+    functions = {each.fn.__name__: each.fn for each in page.fns.values() if each.fn}
+    named = {each.elem_id or type(each).__name__: each for each in page.blocks.values() if hasattr(each, "elem_id")}
+    kept = next(each for each in page.blocks.values() if isinstance(each, gr.BrowserState) and each.storage_key == "rime2flower")
+
+    def come_in(key, asked=None, flower=""):
+        came = functions["come_in"](key, asked, SimpleNamespace(query_params={"flower": flower} if flower else {}))
+        return SimpleNamespace(photo=came[named["photo"]], kept=came[kept], note=came[named["note"]],
+                               flower=came[named["flower"]], direction=came[named["direction"]])
+    return SimpleNamespace(**(functions | {"come_in": come_in}))
+
+
 def test_only_who_brought_a_photo_gets_its_file_back(awake, tmp_path):
     """The file may say where the photo was taken; a link shows its pixels, at once and whenever it is followed again."""
-    page, request = build_page(awake, tmp_path), SimpleNamespace(query_params={})
-    come_in, hang = (next(each.fn for each in page.fns.values() if each.fn and each.fn.__name__ == name)
-                     for name in ("come_in", "hang"))
     brought = tmp_path / "tree.jpg"
     Image.new("RGB", (64, 64), (90, 120, 160)).save(brought)
-    *_, own = hang({"path": str(brought), "meta": {"_type": "gradio.FileData"}}, "bloom", "512", "broad", None)
-    kept, source = 5, -2  # places among what comes
-    assert come_in(own, request)[source] == str(brought) and come_in(own, request)[kept] == own
-    linked = SimpleNamespace(query_params={"flower": own.partition(".")[0]})
-    there = come_in("", linked)
-    assert there[source] != str(brought) and there[kept] == own.partition(".")[0]
-    for key in (there[kept], f"{there[kept]}.", f"{there[kept]}.{'0' * 32}"):
-        assert come_in(key, request)[source] == there[source]
-    assert come_in(own, linked)[kept] == own  # whoever follows his own link keeps his photo
+    room = bloom_room(awake, tmp_path)
+    own = room.hang({"path": str(brought), "meta": {"_type": "gradio.FileData"}}, "bloom", "512", "broad", None, None)[3]
+    assert (room.come_in(own).photo, room.come_in(own).kept) == (str(brought), own)
+    half = own.partition(".")[0]
+    there = room.come_in("", flower=half)
+    assert there.photo != str(brought) and there.kept == half
+    for key in (half, f"{half}.", f"{half}.{'0' * 32}"):
+        assert room.come_in(key).photo == room.come_in("", asked=key).photo == there.photo
+    assert room.come_in(own, flower=half).kept == own  # whoever follows his own link keeps his photo
+
+
+def test_what_was_asked_for_is_found_again_while_it_is_painted_and_afterwards(asleep, photo, tmp_path):
+    wanted, sent = f"{'a' * 32}.{'b' * 32}", {"path": str(photo), "meta": {"_type": "gradio.FileData"}}
+    room = bloom_room(asleep, tmp_path)
+    with ThreadPoolExecutor() as threads:
+        painted = threads.submit(room.hang, sent, "frost", "512", "broad", None, wanted)  # and the page is left
+        until(lambda: room.come_in("", wanted).photo == str(photo))
+        there = room.come_in("", wanted)
+        assert there.direction == "frost" and "still at it" in there.note and there.flower == gr.skip()
+        assert all(each == gr.skip() for each in room.look_again(wanted).values())
+        assert room.come_in("", wanted[:32]).photo == gr.skip()  # a link shows what is done
+        asleep.loading.set_result(Negative())
+        assert painted.result()[3] == wanted
+        came = room.come_in("", wanted)
+        assert (came.photo, came.kept, came.direction) == (str(photo), wanted, "frost") and came.flower == painted.result()[0]
+        assert list(room.look_again(wanted).values())[0] == came.flower
+        assert "could not be painted" in str(room.look_again("c" * 32)) and "could not" not in str(room.look_again(None))
+        assert room.come_in(wanted, "c" * 32).kept == wanted  # what was asked for last failed: the one before hangs there
 
 
 def test_a_result_wilts_with_its_files_and_after_an_hour(awake, photo, monkeypatch):
     results = painting.Results()
     result = results.add(bloom(awake, photo))
     assert results.get(result.key) is results.get(result.own_key) is result
-    for key in (None, "", "0" * 32, {"a": 1}, 7, f".{result.secret}"):
+    for key in (None, "", "0" * 32, {"a": 1}, 7, f".{result.own_key.partition('.')[2]}"):
         with pytest.raises(painting.Wilted):
             results.get(key)
     Path(result.shown[1]).unlink()
@@ -439,7 +486,7 @@ def test_no_photo_and_no_such_setting_get_a_sentence(awake, asleep, tmp_path, ph
         for direction, said in (("bloom", "Please choose a photo of rime first"),
                                 ("frost", "Please choose a flower painting first")):
             with pytest.raises(gr.Error, match=said) as refusal:
-                hang(data, direction, "512", "broad", None)
+                hang(data, direction, "512", "broad", None, None)
             assert not refusal.value.print_exception
     for wrong in (("sideways", "512", "broad"), ("bloom", "huge", "broad"), ("bloom", "512", "roller")):
         with pytest.raises(painting.NoPhoto):

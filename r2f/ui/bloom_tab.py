@@ -4,6 +4,7 @@ Components, and the events between them; the work is `painting`'s. Knows nothing
 """
 
 import asyncio
+import contextlib
 import html
 import logging
 import secrets
@@ -31,9 +32,15 @@ FAST = dict(queue=False, show_progress="hidden", api_visibility="private")
 AT_THE_EASEL = dict(concurrency_id="painter", concurrency_limit=1)  # one picture at a time uses all the cores already
 SOURCES = ["upload", "clipboard", "webcam"]
 
+WAIT_SECONDS = 1  # between two looks at what was under way when the page was left
+
 # What the browser does itself. While a photo is being painted no other can be chosen: the painting that comes
-# would hang beside the wrong one.
+# would hang beside the wrong one. It also chooses the key of what comes, and so finds it after a reload.
 HOLD = """(...given) => {
+  const hex = (byte) => byte.toString(16).padStart(2, "0");
+  const half = () => Array.from(crypto.getRandomValues(new Uint8Array(16)), hex).join("");
+  given.splice(-1, 1, `${half()}.${half()}`);
+  try { localStorage.setItem("rime2flower-asked", given.at(-1)); } catch {}  // a frame on another site may have no storage
   document.body.heldFocus = document.activeElement;
   for (const part of document.querySelectorAll("#photo, .examples, #direction")) part.inert = true;
   if (matchMedia("(max-width: 760px)").matches)
@@ -43,6 +50,14 @@ HOLD = """(...given) => {
 RELEASE = """() => {
   for (const part of document.querySelectorAll("#photo, .examples, #direction")) part.inert = false;
   document.body.heldFocus?.focus({preventScroll: true});
+}"""
+ASKED = """(...given) => {
+  try { given.splice(-1, 1, localStorage.getItem("rime2flower-asked")); } catch {}
+  return given;
+}"""
+AWAITED = """() => {  // nothing more, once something new was asked for
+  if (document.body.heldFocus !== undefined) return [null];
+  try { return [localStorage.getItem("rime2flower-asked")]; } catch { return [null]; }
 }"""
 SAVE = """(file) => {
   if (!file?.url) return;
@@ -76,7 +91,9 @@ def bloom_tab(painters: Painters, results: Results, examples: Path) -> tuple[gr.
         with gr.Column(elem_id="again-place", min_width=0):
             again = picture("again", "The way back: made from the painting alone")
 
+    wait = gr.Timer(WAIT_SECONDS, active=False)
     kept = gr.BrowserState("", storage_key="rime2flower", secret="let yourself bloom")  # the key of the result on the wall
+    asked = kept  # where the browser puts the key that it chose last instead
     parcel = gr.File(visible="hidden", elem_id="parcel")
     with gr.Column(visible=False, elem_id="closer") as closer:
         with gr.Row(elem_id="sliders"):
@@ -111,15 +128,16 @@ def bloom_tab(painters: Painters, results: Results, examples: Path) -> tuple[gr.
     def show(result: Result, key: str) -> list:
         seen, painted, back = result.shown
         return [painted, back, (seen, painted), (seen, back), figures_of(result), key,
-                gr.update(visible=True), 100, hidden()]
+                gr.update(visible=True), 100, hidden(), gr.Timer(active=False)]
 
-    wall = [flower, again, to_flower, to_again, note, kept, closer, amount, difference]
-    at_once, later = [flower, again, note, kept], [to_flower, to_again, note, closer, amount, difference]
+    wall = [flower, again, to_flower, to_again, note, kept, closer, amount, difference, wait]
+    at_once, later = [flower, again, note, kept, wait], [to_flower, to_again, note, closer, amount, difference]
 
     @politely
-    def hang(data, direction, size, brush, pair):
-        result = results.add(painting.paint(painters, data, direction, size, brush, pair))
-        return [*result.shown[1:], "", result.own_key]
+    def hang(data, direction, size, brush, pair, wanted):
+        with results.promised(wanted, (painting.path_of(data), direction)) as own_key:
+            result = results.add(painting.paint(painters, data, direction, size, brush, pair, own_key))
+        return [*result.shown[1:], "", own_key, gr.Timer(active=False)]
 
     @politely
     def look_closer(key):
@@ -129,14 +147,14 @@ def bloom_tab(painters: Painters, results: Results, examples: Path) -> tuple[gr.
     # The pictures come first; the curtains and the figures, which cost another moment, follow.
     # Gradio's preprocessing would open the file before read_picture does: no limits, no polite sentence.
     # `then` is not enough to release the page: Gradio 6.31 runs it after a success only.
-    at_work = button.click(hang, [photo, direction, size, brush, pair], at_once, preprocess=False, js=HOLD,
+    at_work = button.click(hang, [photo, direction, size, brush, pair, asked], at_once, preprocess=False, js=HOLD,
                            show_progress="minimal", show_progress_on=flower, api_visibility="private", **AT_THE_EASEL)
     looked = at_work.success(look_closer, kept, later, **FAST)
     for end in (at_work.failure, looked.success, looked.failure):
         end(None, js=RELEASE)
 
     def clear():  # a painting belongs to one photo
-        return [None, None, None, None, "", gr.skip(), hidden(), gr.skip(), hidden()]
+        return [None, None, None, None, "", gr.skip(), hidden(), gr.skip(), hidden(), gr.Timer(active=False)]
 
     gr.on([photo.clear, photo.upload], clear, None, wall, **FAST)
     photo.upload(lambda data: painting.as_browsers_show(data) or gr.skip(), photo, photo, preprocess=False,
@@ -187,30 +205,50 @@ def bloom_tab(painters: Painters, results: Results, examples: Path) -> tuple[gr.
             results.get(key), number(percent, 0, 100), number(length, 3, 6), suffix), concurrency_id="film", concurrency_limit=1)
     get_link.click(None, kept, None, js=COPY_LINK)
 
-    def come_in(key, request: gr.Request):
-        """What hung on the wall before a reload, or what a link shows."""
-        linked = request.query_params.get("flower", "")
-        try:
-            result = results.get(linked or key)
-        except Wilted:
-            wilted = [both("gone")] if linked else [gr.skip()]
-            return [*[gr.skip()] * 4, *wilted, "" if key and not linked else gr.skip(), *[gr.skip()] * 5]
-        # Whoever follows a link gets the photo's pixels, not the file that was sent, and the key of the link to come back with.
+    room = [*wall, photo, direction]
+    unchanged = dict.fromkeys(room, gr.skip())
+
+    def hung(result: Result, key: object, linked: bool = False) -> list:
+        """A result with its photo, for whoever knows that key: for the key of a link the photo's pixels, not the file."""
         own = isinstance(key, str) and secrets.compare_digest(key.encode(), result.own_key.encode())
         source = result.shown[0] if linked or not own else str(result.source) if result.source.exists() else None
         return [*show(result, key if own else result.key), source, result.direction]
 
-    awake_then = gr.on(None, lambda: None, None, None, **FAST)  # when the page opens
-    awake_then.success(come_in, kept, [*wall, photo, direction], **FAST)
+    def come_in(key, asked, request: gr.Request):
+        """What hung on the wall before a reload, or was to, or what a link shows."""
+        linked = request.query_params.get("flower", "")
+        if not linked and (coming := results.under_way(asked)):
+            source, way = coming
+            return unchanged | {photo: str(source), direction: way, note: both("still_painting"), wait: gr.Timer(active=True)}
+        for known in [linked] if linked else [asked, key]:
+            with contextlib.suppress(Wilted):
+                return dict(zip(room, hung(results.get(known), key if linked else known, bool(linked)), strict=True))
+        return unchanged | ({note: both("gone")} if linked else {kept: ""} if key else {})
 
-    async def awake(key, request: gr.Request):
+    awake_then = gr.on(None, lambda: None, None, None, **FAST)  # when the page opens
+    awake_then.success(come_in, [kept, asked], room, js=ASKED, **FAST)
+
+    def look_again(asked):
+        """What was under way when the page was left, once it is there."""
+        if not asked:
+            return unchanged | {wait: gr.Timer(active=False)}
+        if results.under_way(asked):
+            return unchanged
+        try:
+            return dict(zip(room, hung(results.get(asked), asked), strict=True))
+        except Wilted:  # it could not be painted
+            return unchanged | {note: both("not_painted"), wait: gr.Timer(active=False)}
+
+    wait.tick(look_again, asked, room, js=AWAITED, **FAST)
+
+    async def awake(key, asked, request: gr.Request):
         try:
             await asyncio.wrap_future(painters.loading)
         except PainterAsleep as error:
             return refusal(error)
-        return gr.skip() if key or request.query_params.get("flower") else both("ready")
+        return gr.skip() if key or results.under_way(asked) or request.query_params.get("flower") else both("ready")
 
-    gr.on(None, awake, kept, note, **FAST)
+    gr.on(None, awake, [kept, asked], note, js=ASKED, **FAST)
 
     promise = Promise(painters, examples)
     gr.on(None, promise.style, None, behind, **FAST)

@@ -5,11 +5,14 @@ files, without the networks. Knows nothing about components or words.
 """
 
 import base64
+import contextlib
 import io
+import re
 import secrets
 import threading
 import time
 from collections import OrderedDict
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
@@ -33,7 +36,7 @@ MEASURED_SIDE = 512  # pixels: the figures are of the pictures at that size
 DIRECTIONS = ("bloom", "frost")
 KINDS = {"bloom": ("flower", "rime-again"), "frost": ("rime", "flower-again")}  # what files are called
 RESULT_SECONDS, MOST_RESULTS = 3600, 2000
-
+OWN_KEY = re.compile(r"[0-9a-f]{32}\.[0-9a-f]{32}")  # of a result: two halves
 
 NOT_FOR_BROWSERS = (".heic", ".heif", ".tif", ".tiff")
 
@@ -50,8 +53,7 @@ class Wilted(LookupError):
 class Result:
     """What became of one photo. Files are PNG in the cache."""
 
-    key: str  # unguessable: who knows it may see the pictures; a link has it
-    secret: str  # who knows that, too, brought the photo, and may have the file back, which may say where it was taken
+    own_key: str  # unguessable: who knows it brought the photo, and may have the file back, which may say where it was taken
     source: Path  # what was sent
     direction: str
     size: str
@@ -63,8 +65,9 @@ class Result:
     again: str
 
     @property
-    def own_key(self) -> str:
-        return f"{self.key}.{self.secret}"
+    def key(self) -> str:
+        """What a link has: who knows it may see the pictures."""
+        return self.own_key.partition(".")[0]
 
     # Counted when first asked for: pictures are seen before they are measured. Each raises Wilted once the files are gone.
     @cached_property
@@ -82,11 +85,30 @@ class Result:
 
 
 class Results:
-    """The results of the last hour by their key. Safe to share between threads."""
+    """The results of the last hour by their key, and those under way. Safe to share between threads."""
 
     def __init__(self):
         self.results: OrderedDict[str, tuple[float, Result]] = OrderedDict()
+        self.coming: dict[str, object] = {}  # own keys of results under way, and what was sent
         self.lock = threading.Lock()
+
+    @contextlib.contextmanager
+    def promised(self, wanted: object, data: object) -> Iterator[str]:
+        """The own key of a result under way: the one that the browser chose, so that it finds the result whatever becomes of
+        the page meanwhile, or another where that won't do."""
+        with self.lock:
+            taken = {own.partition(".")[0] for own in self.coming} | self.results.keys()
+            if not (isinstance(wanted, str) and OWN_KEY.fullmatch(wanted) and wanted.partition(".")[0] not in taken):
+                wanted = new_key()
+            self.coming[wanted] = data
+        try:
+            yield wanted
+        finally:
+            del self.coming[wanted]
+
+    def under_way(self, own_key: object) -> object:
+        """What was sent to become the result of that key, while it is being painted; None at any other time."""
+        return self.coming.get(own_key) if isinstance(own_key, str) else None
 
     def add(self, result: Result) -> Result:
         with self.lock:
@@ -103,8 +125,12 @@ class Results:
         return result
 
 
-def paint(painters: Painters, data: object, direction: str, size: str, brush: str, pair: str | None) -> Result:
-    """Gradio's FileData of an upload to a Result. Raises NoPhoto, UnreadablePicture, PainterAsleep."""
+def paint(painters: Painters, data: object, direction: str, size: str, brush: str, pair: str | None,
+          own_key: str | None = None) -> Result:
+    """Gradio's FileData of an upload to a Result, under that key or a new one.
+
+    Raises NoPhoto, UnreadablePicture, PainterAsleep.
+    """
     path = path_of(data)
     photo = read(path, size)
     bloomer = painters.bloomer(pair)
@@ -119,7 +145,11 @@ def paint(painters: Painters, data: object, direction: str, size: str, brush: st
     large = [shown[place] if small[place].shape == each.shape else save_png(each, f"{stem}-{kinds[place - 1]}")
              for place, each in ((1, painting), (2, again))]
     name = pair or painters.first_name
-    return Result(secrets.token_hex(16), secrets.token_hex(16), path, direction, size, brush, name, whole, shown, *large)
+    return Result(own_key or new_key(), path, direction, size, brush, name, whole, shown, *large)
+
+
+def new_key() -> str:
+    return f"{secrets.token_hex(16)}.{secrets.token_hex(16)}"
 
 
 def as_browsers_show(data: object) -> str | None:

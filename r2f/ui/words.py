@@ -133,6 +133,8 @@ SENTENCES = {  # the same for what only ever appears in HTML
                            "1 是眼睛刚能分辨的色差；雾凇与画作相差 {away}。"),
     "figures_hint": ("1 is the smallest difference of colour an eye can see; the painting itself is {away} away.",
                      "1 是眼睛刚能分辨的色差；画作与照片相差 {away}。"),
+    "still_painting": ("The painter is still at it…", "画师还在画……"),
+    "not_painted": ("This could not be painted; please try again.", "没能画成；请再试一次。"),
     "gone": ("This flower has wilted: pictures are kept here for an hour. Bloom it again.",
              "这朵花已经谢了：图片在这里只保留一小时。请再绽放一次。"),
     "link_copied": ("The link is copied; it opens this flower for an hour.", "链接已复制；一小时内可打开这朵花。"),

@@ -272,6 +272,28 @@ def test_who_follows_a_link_never_gets_the_file_that_was_brought(open_page, serv
     assert len(re.search("flower=([0-9a-f]*)$", link)[1]) == 32  # the other half stays with whoever brought it
 
 
+def test_a_painting_under_way_hangs_there_after_a_reload(open_page, photos, screenshot):
+    """A phone that changes its network, or takes a tab out of memory, loads the page again."""
+    path, pixels = photos["phone"]
+    page = open_page(forgives="Connection errored out.")  # Gradio says so of what was under way
+    upload(page, path)
+    page.locator("#finer button").first.click()
+    for choice in ("#size", "#brush"):
+        page.locator(f"{choice} label").last.click()
+    page.locator("#bloom").click()
+    page.locator("#flower .progress-text").wait_for(state="attached")
+    page.wait_for_timeout(0.7 * SECONDS)
+    assert page.locator("#flower img").count() == 0
+    page.reload()
+    expect(page.locator("#photo img")).to_be_visible()
+    screenshot(page, "left-1440")
+    expect_paintings(page)
+    expect(page.locator("#note")).to_contain_text("%")
+    assert read_picture(take_home(page, "#get-png")).shape == pixels.shape
+    page.reload()
+    expect_paintings(page)
+
+
 def test_closing_the_terminal_takes_the_photos_along(pair, tmp_path):
     server = Server(pair, tmp_path)
     assert server.cache.is_dir()
