@@ -21,17 +21,13 @@ from r2f.card import model_card
 from r2f.checkpoint import BadCheckpoint
 from r2f.files import BadFile, opened
 from r2f.keras2 import BadH5, read_generator
-from r2f.pair import NETWORKS, BadPair, read_pair, read_pair_json, weight_shapes, write_pair
-from r2f.quiet import quiet
+from r2f.pair import CARD, FILES, NETWORKS, BadPair, NotReplaced, read_pair, read_pair_json, weight_shapes, write_pair
 from r2f.run import Run
 from r2f.shell import python
 
 EXIT_DAMAGED, EXIT_BAD_INPUT = 1, 2
 TRIES = 3  # a training drops old checkpoints while they are looked at
-FILES = ("pair.json", *(f"{name}.safetensors" for name in NETWORKS))  # of a pair
-CARD = "README.md"
-EXPORT_SECONDS = 300.0  # for one checkpoint, in a process of its own; 10 to 20 are usual
-ON_THE_PROCESSOR = {"CUDA_VISIBLE_DEVICES": "-1", "JAX_PLATFORMS": "cpu"}  # the GPU is for the training
+EXPORT_SECONDS = 300.0  # for one checkpoint, in a process of its own; one or two are usual
 
 
 class NothingThere(ValueError):
@@ -132,31 +128,27 @@ def read_settings(run: Run) -> config.Config:
 
 
 def averages(settings: config.Config, state: dict) -> dict:
-    """The averaged generators' weights by key, `{"bloom": {...}, "frost": {...}}`, from a checkpoint's state."""
-    with quiet():
-        import keras
+    """The averaged generators' weights by key, `{"bloom": {...}, "frost": {...}}`, from a checkpoint's state.
 
-    from r2f.cyclegan import CycleGAN
-    from r2f.pair import pair_variables
-    model = CycleGAN(settings, dtype="float32")
-    model.compile(optimizer=keras.optimizers.Adam())  # the order of the state is that of a compiled model
-    names = {id(variable): name for name, variable in checkpoint.named_variables(model) if name.startswith("model/")}
-    if set(names.values()) != {name for name in state if name.startswith("model/")}:
+    Builds no model, whose discriminators may need what is not installed here: bloom and frost stand side by side at two places
+    of a state, as trained and, behind the discriminators, as averages.
+    """
+    shapes = weight_shapes(settings.generator_arguments)
+    arrays = [state[name] for name in sorted(state) if name.startswith("model/")]
+    both, found = 2 * list(shapes.values()), [array.shape for array in arrays]
+    places = [place for place in range(len(found)) if found[place:place + len(both)] == both]
+    if len(places) != 2:
         raise NothingThere("the checkpoint was written for another configuration or version than its run's config.json.")
-    shapes, arrays = weight_shapes({**settings.generator_arguments}), {}
-    for name in NETWORKS:
-        arrays[name] = {key: state[names[id(variable)]] for key, variable in pair_variables(getattr(model, f"{name}_average"))}
-        if any(arrays[name][key].shape != shape for key, shape in shapes.items()):
-            raise NothingThere("the checkpoint was written for another configuration or version than its run's config.json.")
-    return arrays
+    rest = iter(arrays[places[1]:])
+    return {name: {key: next(rest) for key in shapes} for name in NETWORKS}
 
 
 def zip_pair(run: Run, folder: Path, step: int | None = None) -> Path:
     """A run's newest pair, or that of a step, with a model card as `<run>-step-<N>.zip` in the folder. Gives its path.
 
     A pair that is there already (the newest, the best) is taken as it is; another step's is exported from its checkpoint, by a
-    process of its own that needs no GPU. The zip is read again before it gets its name. Raises NothingThere, and BadFile or
-    BadPair for files that are not whole.
+    process of its own. The zip is read again before it gets its name. Raises NothingThere, and BadFile or BadPair for files
+    that are not whole.
     """
     try:
         with tempfile.TemporaryDirectory(prefix=".zip-", dir=folder) as work:
@@ -206,13 +198,13 @@ def step_of_pair(folder: Path) -> int | None:
 
 
 def export_aside(run: Run, step: int, folder: Path) -> None:
-    """`export` in a process of its own, which takes Keras and the whole model with it when it ends. Raises NothingThere."""
+    """`export` in a process of its own, which takes the memory of the whole state with it when it ends. Raises NothingThere."""
     from r2f.runner import environment
     find(run, step)
     command = [sys.executable, "-m", "r2f.checkpoint", "export", str(run.path), f"--step={step}", f"--output={folder}"]
     try:
-        done = subprocess.run(command, env=environment() | ON_THE_PROCESSOR, stdin=subprocess.DEVNULL, capture_output=True,
-                              text=True, timeout=EXPORT_SECONDS)
+        done = subprocess.run(command, env=environment(), stdin=subprocess.DEVNULL, capture_output=True, text=True,
+                              timeout=EXPORT_SECONDS)
     except subprocess.TimeoutExpired as error:
         raise NothingThere(f"The pair of step {step} was not exported within {EXPORT_SECONDS:.0f} seconds.") from error
     if done.returncode:
@@ -289,7 +281,7 @@ def main(arguments: list[str] | None = None) -> int:
                 return export(Run(options.run), options.step, options.output)
             case "import-h5":
                 return import_h5(options.a_to_b, options.b_to_a, options.output, options.half)
-    except (NothingThere, BadCheckpoint, BadFile, BadPair, BadH5) as error:
+    except (NothingThere, NotReplaced, BadCheckpoint, BadFile, BadPair, BadH5) as error:
         print(" ".join(str(error).split()), file=sys.stderr)
         return EXIT_BAD_INPUT
     except OSError as error:

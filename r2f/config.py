@@ -10,6 +10,8 @@ import math
 from dataclasses import asdict, dataclass, field, fields, replace
 
 FOLDERS = ("rime", "flowers", "data", "rime_test", "flowers_test", "run", "start_from", "teacher")
+# The ways to say where the pictures are, of which a training is told one.
+SOURCES = (("drawn",), ("data",), ("rime", "flowers", "rime_test", "flowers_test"))
 AUGMENTATIONS = ("translation", "cutout", "colour")
 LEAST_HELD_OUT = 8  # pictures of a domain, for a figure of quality to mean anything
 
@@ -145,6 +147,8 @@ class Config:
             raise ConfigError(f"colourful is {self.colourful}; it must be above 0 and at most 1.")
         if not 0 < self.identity_until <= 1:
             raise ConfigError(f"identity_until is {self.identity_until}; it must be above 0 and at most 1.")
+        if any("\ud800" <= each <= "\udfff" for each in self.prefixes):  # a pair keeps them, and is text
+            raise ConfigError(f"prefixes is {self.prefixes!r}; it must be UTF-8, so rename the pictures first.")
         unknown = set(self.augmentations) - set(AUGMENTATIONS)
         if unknown:
             raise ConfigError(f"augment has {', '.join(sorted(unknown))}; it may have {', '.join(AUGMENTATIONS)}, or be none.")
@@ -188,10 +192,26 @@ PRESETS = {
 
 
 def preset(name: str, **overrides) -> Config:
-    """The named preset with some settings replaced. Raises ConfigError for a name that there is not."""
+    """The named preset with some settings replaced. Raises ConfigError for a name that there is not, and for two SOURCES."""
     if name not in PRESETS:
         raise ConfigError(f"there is no preset {name!r}; choose one of {', '.join(PRESETS)}.")
+    one_source(overrides)
     return Config(**{**PRESETS[name], **overrides, "preset": name})
+
+
+def one_source(given: dict) -> tuple[str, ...]:
+    """Which of SOURCES is among these settings, () for none. Raises ConfigError for more than one."""
+    found = [names for names in SOURCES if any(given.get(name) for name in names)]
+    if len(found) > 1:
+        said = " and ".join("--" + name.replace("_", "-") for names in found for name in names if given.get(name))
+        raise ConfigError(f"Pictures were named in more than one way, by {said}; give --drawn alone, or --data DIR alone, or "
+                          "--rime DIR and --flowers DIR, beside which --rime-test DIR and --flowers-test DIR may be.")
+    return found[0] if found else ()
+
+
+def source_of(settings: Config) -> tuple[str, ...]:
+    """Which of SOURCES it learns from; runs from before there had to be one may name more, of which the first counts."""
+    return next((names for names in SOURCES if any(getattr(settings, name) for name in names)), ())
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -225,10 +245,14 @@ def from_json(text: str) -> Config:
 
 
 def resumed(stored: Config, overrides: dict) -> tuple[Config, list[str]]:
-    """The Config to go on with, and one line for every setting that changed.
+    """The Config to go on with, and one line for every setting that changed. Pictures named anew take the place of all others.
 
-    Raises ConfigError for a structural difference: it names the setting and both values.
+    Raises ConfigError for a structural difference: it names the setting and both values. And for two SOURCES.
     """
+    if source := one_source(overrides):
+        if not any(overrides.get(name) for name in source[:2]):  # held-out pictures alone: beside what it learns from
+            one_source({name: getattr(stored, name) for name in source_of(stored)} | overrides)
+        overrides = {name: getattr(Config, name) for names in SOURCES for name in names if names != source} | overrides
     wanted = replace(stored, **overrides)
     changes = []
     for each in fields(Config):
@@ -238,5 +262,6 @@ def resumed(stored: Config, overrides: dict) -> tuple[Config, list[str]]:
         if each.metadata["structural"]:
             raise ConfigError(f"this run was started with {each.name} {before}, not {after}; "
                               "leave it as it was, or start a new run.")
+        before, after = (value if value != "" else "nothing" for value in (before, after))
         changes.append(f"{each.name} changed from {before} to {after}")
     return wanted, changes

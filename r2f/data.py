@@ -78,7 +78,8 @@ def folders(config: Config) -> list[Path | None]:
         if not all(folder.is_dir() for folder in found[:2]):
             raise NoPictures(f"{root} is no data set: it needs the folders trainA (flowers) and trainB (rime); name one that has "
                              "them, or give --rime DIR and --flowers DIR instead of --data.")
-        return found[:2] + [folder if folder.is_dir() else None for folder in found[2:]]  # a folder that was named must be there
+        # A folder that was named must be there. One without pictures is what earlier versions made of `prepare --test 0`.
+        return found[:2] + [folder if folder.is_dir() and any(folder.iterdir()) else None for folder in found[2:]]
     if config.rime and config.flowers:
         return [Path(name) if name else None for name in (config.rime, config.flowers, config.rime_test, config.flowers_test)]
     raise NoPictures("No pictures were named; give --rime DIR and --flowers DIR, or --data DIR with trainA (flowers) "

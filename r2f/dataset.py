@@ -65,7 +65,8 @@ def prepare(rime: Folder, flowers: Folder, out: str | Path, test: int | None = N
             raise BadSource(f"The data set takes {needed / 1e9:.1f} GB and only {free / 1e9:.1f} GB of the disk are free; "
                             "please make room first.")
         for name, files in sets.items():
-            (part / name).mkdir()
+            if files:  # an empty folder is nothing to hold out
+                (part / name).mkdir()
             for each in files:
                 shutil.copyfile(paths[each.folder] / each.name, part / name / each.name)
         (part / "dataset.json").write_text(json.dumps(info, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")

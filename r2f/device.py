@@ -7,6 +7,7 @@ more than that has.
 
 import argparse
 import contextlib
+import ctypes
 import functools
 import hashlib
 import importlib.metadata
@@ -185,6 +186,26 @@ def gpus(backend: str) -> tuple[str, int]:
         return module.devices()[0].device_kind, len(module.devices())
     cards = module.config.list_physical_devices("GPU")
     return module.config.experimental.get_device_details(cards[0]).get("device_name", "GPU"), len(cards)
+
+
+def hardware() -> str:
+    """What computes, by its make: the processor, or the GPU with its driver. Asks Keras, in this process."""
+    import keras
+
+    from r2f.networks import on_gpu
+    if not on_gpu():
+        return processor_name()
+    name, driver = gpus(keras.backend.backend())[0], gpu_driver()
+    return f"{name}, driver {driver}" if driver else name
+
+
+def gpu_driver() -> str | None:
+    """The version of the NVIDIA driver."""
+    with contextlib.suppress(OSError, AttributeError):  # there is none
+        driver, version = ctypes.CDLL("libnvidia-ml.so.1"), ctypes.create_string_buffer(80)
+        if not driver.nvmlInit_v2() and not driver.nvmlSystemGetDriverVersion(version, len(version)):
+            return version.value.decode(errors="replace")
+    return None
 
 
 def gpu_memory() -> int | None:

@@ -19,6 +19,7 @@ EXIT_BAD_INPUT, EXIT_NOT_FINITE, EXIT_MEMORY, EXIT_DISK, EXIT_BUSY, EXIT_SIGNAL 
 SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 SAME_REQUEST_SECONDS = 2.0  # a machine that shuts down tells every process, and the keeper passes on what it was told
 NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+CLOSED = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR)
 MEMORY_ERRORS = {"MemoryError", "ResourceExhaustedError", "OutOfMemoryError"}  # Python's, TensorFlow's, PyTorch's
 MEMORY_WORDS = ("RESOURCE_EXHAUSTED", "can't allocate memory", "CUDA_ERROR_OUT_OF_MEMORY")  # in errors of JAX and PyTorch
 
@@ -105,6 +106,14 @@ def no_room(error: BaseException) -> bool:
     return isinstance(error, OSError) and error.errno in NO_ROOM
 
 
+def closed(error: BaseException, folder: Path) -> bool:
+    """Whether an error means that a folder, or what it was to be made in, can't be written."""
+    if not isinstance(error, OSError) or error.errno not in CLOSED or not isinstance(error.filename, str | os.PathLike):
+        return False
+    mine, refused = (Path(os.path.abspath(each)) for each in (folder, error.filename))
+    return refused.is_relative_to(mine) or (mine.is_relative_to(refused) and not os.path.exists(mine))
+
+
 def what_to_free(error: OSError, folder: Path) -> str:
     """What stands in the way of writing to a folder, and what to do about it, in a few words."""
     if not no_room(error):
@@ -125,7 +134,7 @@ def keep_standard_files() -> None:
     os.close(handle)
     for name in ("stdout", "stderr"):
         if getattr(sys, name) is None:
-            setattr(sys, name, open(os.devnull, "w"))  # noqa: SIM115 - for the life of the process
+            setattr(sys, name, open(os.devnull, "w", errors="backslashreplace"))  # noqa: SIM115 - for the life of the process
 
 
 def say(text: str) -> None:

@@ -80,7 +80,7 @@ class Events:
         now = time.time()
         # TensorBoard knows an event file by its name, and reads those of a folder in the order of their names.
         name = f"events.out.tfevents.{now:017.6f}.{socket.gethostname()}.{os.getpid()}"
-        writer = records.TFRecordWriter(str(self.folder / name))
+        writer = records.TFRecordWriter(os.fsencode(self.folder / name))
         writer.write(Event(wall_time=now, file_version="brain.Event:2").SerializeToString())
         again = SessionLog(status=SessionLog.START)
         writer.write(Event(wall_time=now, step=self.start + 1, session_log=again).SerializeToString())

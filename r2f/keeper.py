@@ -60,8 +60,7 @@ def keep(run: Run, lock: int, command: list[str]) -> None:
             trainer.send_signal(asked.pop())
         time.sleep(TICK_SECONDS)
     last_words = [line for line in run.log_tail(200) if line.strip()][-1:]
-    with contextlib.suppress(OSError):  # a full disk
-        note(f"ended: {how_it_ended(code)}")
+    note(f"ended: {how_it_ended(code)}")
     record_end(run, *verdict(run.read_status(), code, last_words), exit_code=code)
 
 
@@ -73,11 +72,11 @@ def wait_for_device(run: Run, asked: list) -> int | None:
     path = run.path.parent / device_lock_name()
     handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
     while not (first_in_line(run) and try_lock(handle, fcntl.LOCK_EX)):
-        if asked or run.stop.exists():
+        if asked or run.asked_to_stop():
             os.close(handle)
             return None
         time.sleep(QUEUE_SECONDS)
-    if run.stop.exists():  # asked while it was waiting for its turn
+    if run.asked_to_stop():  # asked while it was waiting for its turn
         os.close(handle)
         return None
     return handle
@@ -96,10 +95,13 @@ def first_in_line(run: Run) -> bool:
         return (said["queued"], each.path.name) if waits and isinstance(said.get("queued"), float) else None
 
     mine = place(run)
-    for path in run.path.parent.iterdir():
-        other = place(Run(path))
-        if mine and other and other < mine and Run(path).is_running():
-            return False
+    try:
+        for path in run.path.parent.iterdir():
+            other = place(Run(path))
+            if mine and other and other < mine and Run(path).is_running():
+                return False
+    except OSError:  # the root can't be reached at this moment
+        return False
     return True
 
 
@@ -151,7 +153,9 @@ def record_end(run: Run, state: str, reason: str | None, **values) -> None:
 
 
 def note(text: str) -> None:
-    os.write(1, f"{MARK} {time.strftime('%Y-%m-%d %H:%M:%S')} {text}\n".encode())
+    """A line of the keeper's own in train.log; on a full disk the training is worth more."""
+    with contextlib.suppress(OSError):  # names of folders in it need not be UTF-8
+        os.write(1, f"{MARK} {time.strftime('%Y-%m-%d %H:%M:%S')} {text}\n".encode(errors="surrogateescape"))
 
 
 def main(arguments: list[str]) -> int:

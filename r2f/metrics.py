@@ -19,6 +19,7 @@ FLAT = 2.0  # standard deviation of L in a window, below which a photo is flat t
 WINDOW = 17  # pixels, of that window
 HANN = np.hanning(33)[:32].astype(np.float32)
 EQUAL_PSNR = 99.0  # decibels; infinity has no mean
+NO_TEXTURE = 1e-7  # added to powers that are about 1, so that nothing over nothing, rounded or not, is 1
 DROPLET, STAIN = 9.0, 18.0  # Lab units by which they stand out of their surroundings
 
 
@@ -178,8 +179,8 @@ def checkerboard(pixels: np.ndarray) -> float:
     """Strength of the patterns of 2 and 4 pixels that upsampling leaves, in a picture (H, W, 3), H and W at least 64.
 
     The power of L at exactly these periods over the power at the periods beside them, along rows or columns, whichever is
-    most: about 1 where there is none, whatever else is in the picture. From windows of 32 pixels that count alike, so a
-    pattern in a pale sky is not drowned by the twigs.
+    most: about 1 where there is none, whatever else is in the picture, and 1 where there is nothing. From windows of 32 pixels
+    that count alike, so a pattern in a pale sky is not drowned by the twigs.
     """
     lightness, window = lab(pixels)[..., 0], np.outer(HANN, HANN)
     blocks = np.lib.stride_tricks.sliding_window_view(lightness, window.shape)[::16, ::16].reshape(-1, *window.shape)
@@ -188,7 +189,7 @@ def checkerboard(pixels: np.ndarray) -> float:
     for axis in (1, 2):
         by_period = power.sum(axis)[:, :17]  # (blocks, periods in 32 pixels)
         by_period /= by_period[:, 4:].mean(1, keepdims=True) + 1e-3  # a block without any texture counts for nothing
-        mean = by_period.mean(0)
+        mean = by_period.mean(0) + NO_TEXTURE
         # The window spreads a peak by one place to each side. At 16 it ends: beside a period of 2 there are only longer ones.
         ratios += [mean[8] / np.sqrt(mean[[5, 6]].mean() * mean[[10, 11]].mean()), mean[16] / mean[[13, 14]].mean()]
     return float(max(ratios))

@@ -13,7 +13,7 @@ import os
 import re
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import numpy as np
@@ -30,6 +30,8 @@ MOST_HEADER_BYTES = 200_000  # of a safetensors file; the largest generator's ha
 MOST_PARAMETERS = 150_000_000  # of one generator
 MOST_BLOCKS = 64
 NETWORKS = ("bloom", "frost")
+FILES = ("pair.json", *(f"{name}.safetensors" for name in NETWORKS))  # of a pair
+CARD = "README.md"  # the model card, which people write
 NUMBERS = {"float16": "F16", "float32": "F32"}  # what the files may hold, and its name in safetensors
 CHOICES = {"residual": ("add", "concat"), "upsampling": ("resize", "transposed"), "padding": ("reflect", "zero"),
            "norm": ("everywhere", "blocks"), "epsilon_on": ("variance", "deviation")}
@@ -42,10 +44,17 @@ class BadPair(BadFile):
     """A folder that is no pair this version can use; the message says why."""
 
 
+class NotReplaced(OSError):
+    """Something else is where a pair was to be written, and stays; the message says what, and what to do.
+
+    No BadPair: to a training it is a place that can't be written, which ends nothing.
+    """
+
+
 def save_pair(folder: Path, networks: dict, info: dict) -> None:
     """Write `{"bloom": network, "frost": network}` and `info` (it becomes pair.json) as a pair; replaces one that is there.
 
-    `info` must hold "networks", the keyword arguments of `networks.generator`. Raises BadPair for a weight that is not finite.
+    `info` must hold "networks", the keyword arguments of `networks.generator`. Raises as `write_pair` does.
     """
     write_pair(folder, {name: {key: to_numpy(v) for key, v in pair_variables(networks[name])} for name in NETWORKS}, info)
 
@@ -53,9 +62,11 @@ def save_pair(folder: Path, networks: dict, info: dict) -> None:
 def write_pair(folder: Path, arrays: dict[str, dict[str, np.ndarray]], info: dict, numbers: str = "float16") -> None:
     """`save_pair` from arrays by key, `{"bloom": {"00.Conv2D.kernel": array, ...}, "frost": ...}`; `numbers` is one of NUMBERS.
 
-    Whoever reads meanwhile gets the earlier pair or this one, whole. Raises OSError for a disk that is full.
+    Whoever reads meanwhile gets the earlier pair or this one, whole. What people put beside a pair's files, such as its card,
+    stays. Raises NotReplaced (see `check_place`), BadPair for a weight that is not finite, OSError for a disk that is full.
     """
     folder = Path(folder)
+    check_place(folder, beside_a_pair=True)
     temporary, old = folder.with_name(f".{folder.name}.new"), folder.with_name(f".{folder.name}.old")
     shutil.rmtree(temporary, ignore_errors=True)
     temporary.mkdir(parents=True)
@@ -72,8 +83,12 @@ def write_pair(folder: Path, arrays: dict[str, dict[str, np.ndarray]], info: dic
     kind = {} if numbers == "float16" else {"numbers": numbers}
     write_json(temporary / "pair.json", {"format": FORMAT, **info, **kind, "files": files})
     force(temporary / "pair.json")
-    if (folder / "README.md").exists():  # the model card is written by people
-        shutil.copy(folder / "README.md", temporary)
+    for each in strangers(folder, FILES):
+        with suppress(FileNotFoundError):  # an editor's, gone by now
+            if each.is_dir() and not each.is_symlink():
+                shutil.copytree(each, temporary / each.name, symlinks=True)
+            else:
+                shutil.copy(each, temporary, follow_symlinks=False)
     force(temporary)
     shutil.rmtree(old, ignore_errors=True)
     if not folder.exists():
@@ -84,6 +99,27 @@ def write_pair(folder: Path, arrays: dict[str, dict[str, np.ndarray]], info: dic
     force(folder.parent)
     shutil.rmtree(temporary, ignore_errors=True)  # after an exchange, the earlier pair
     shutil.rmtree(old, ignore_errors=True)
+
+
+def check_place(folder: Path, beside_a_pair: bool = False) -> None:
+    """Raises NotReplaced where a pair would take the place of anything but a pair or an empty folder.
+
+    With `beside_a_pair`, other things may lie beside the files of a pair that is there.
+    """
+    if folder.name in ("", ".."):
+        raise NotReplaced(f"{folder} has no name of its own; name a new folder for the pair.")
+    if folder.is_symlink() or folder.exists() and not folder.is_dir():
+        raise NotReplaced(f"{folder} is a {'link' if folder.is_symlink() else 'file'}; name a new folder for the pair.")
+    others = strangers(folder, (*FILES, CARD))
+    if others and not (beside_a_pair and (folder / "pair.json").is_file()):
+        raise NotReplaced(f"{folder} holds other things than a pair ({shortened(others[0].name)}); name a new folder for the "
+                          "pair.")
+
+
+def strangers(folder: Path, known: tuple[str, ...]) -> list[Path]:
+    """What is in a folder, if there is one, besides the files of these names."""
+    found = sorted(folder.iterdir()) if folder.is_dir() else []
+    return [each for each in found if each.name not in known or each.is_dir()]
 
 
 def exchange(a: Path, b: Path) -> bool:

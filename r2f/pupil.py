@@ -12,8 +12,11 @@ import argparse
 import hashlib
 import logging
 import os
+import signal
 import sys
-from collections.abc import Callable
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -32,6 +35,7 @@ from tqdm import tqdm  # noqa: E402
 
 from r2f import config, data, distil, pair, retouch, slim  # noqa: E402
 from r2f.bloom import Bloomer  # noqa: E402
+from r2f.ending import EXIT_BAD_INPUT, EXIT_DISK, EXIT_NOT_FINITE, EXIT_SIGNAL, NotSaved, what_to_free  # noqa: E402
 from r2f.features import NoFeatures, lite1_weights  # noqa: E402
 from r2f.images import read_picture, to_float, write_picture  # noqa: E402
 from r2f.judged import Judged, JudgedBloom, JudgedBoth, JudgedFrost  # noqa: E402
@@ -112,22 +116,44 @@ def together(networks: dict[str, keras.Model]) -> keras.Model:
 
 def learn(name: str, network: keras.Model, lessons: Lessons, keep: Callable[[], None] = lambda: None) -> float:
     """Teach a generator, both at once, or one beside its discriminator; gives the last loss, where a picture's range is 2. The
-    learning rate falls linearly to 0. `keep` is called from time to time. Ctrl-C ends it early, and keeps what was learned."""
+    learning rate falls linearly to 0. `keep` is called from time to time, and where Ctrl-C ends it early."""
     settings = lessons.settings
     schedule = keras.optimizers.schedules.PolynomialDecay(settings.learning_rate, settings.steps, 0.0)
     how = ({"optimizer": keras.optimizers.Adam(schedule, beta_1=settings.beta_1)} if isinstance(network, Judged) else
            {"optimizer": keras.optimizers.Adam(schedule), "loss": [lessons.loss] * len(network.outputs)})
     network.compile(**how, jit_compile=keras.backend.backend() == "jax")
     progress = Progress(name, settings.steps, keep)
-    try:
+    with stopped_by_ctrl_c(progress):
         network.fit(lessons, shuffle=False, verbose=0, callbacks=[progress])
-    except KeyboardInterrupt:
-        log.info("%s: stopped; what it learned until now is kept", name)
+        if progress.stopped:
+            log.info("%s: stopped; it goes on with what it learned until now", name)
+            progress.try_to_keep()
     return progress.last.get("loss", float("nan"))
 
 
+@contextmanager
+def stopped_by_ctrl_c(progress: "Progress") -> Iterator[None]:
+    """The first Ctrl-C ends a lesson after the step it is in, within which JAX has no weights to keep; a second is as ever."""
+    def stop(number, frame):
+        signal.signal(signal.SIGINT, before)
+        progress.stopped = True
+
+    before = signal.getsignal(signal.SIGINT)
+    if before != signal.SIG_IGN:  # of what a script started in the background
+        signal.signal(signal.SIGINT, stop)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
 class Progress(keras.callbacks.Callback):
-    """Says how far it is, every LOG_STEPS steps: the mean losses of these. Has what was learned kept every KEEP_STEPS steps."""
+    """Says how far it is, every LOG_STEPS steps: the mean losses of these. Has what was learned kept every KEEP_STEPS steps.
+
+    Once it is `stopped`, the step that is running is the last.
+    """
+
+    stopped = False
 
     def __init__(self, name: str, steps: int, keep: Callable[[], None]):
         super().__init__()
@@ -142,9 +168,18 @@ class Progress(keras.callbacks.Callback):
             self.sums = sums
             log.info("%s: step %d of %d, %s", self.name, done, self.steps,
                      ", ".join(f"{name} {value:.4f}" for name, value in self.last.items()))
-        if done % KEEP_STEPS == 0:
-            _ = self.model  # with JAX, asking for it puts the weights back where they can be read
+        if self.stopped:
+            self.model.stop_training = True
+        elif done % KEEP_STEPS == 0:
+            self.try_to_keep()
+
+    def try_to_keep(self):
+        """A disk that is full for a moment ends no lesson."""
+        _ = self.model  # with JAX, asking for it puts the weights back where they can be read
+        try:
             self.keep()
+        except OSError as error:
+            log.warning("%s: %s It is tried again later.", self.name, error)
 
 
 def some(pictures: list[np.ndarray], most: int | None) -> list[np.ndarray]:
@@ -199,13 +234,14 @@ def slimmer(network: keras.Model, shape: dict, filters: int, pictures: list[np.n
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """`python -m r2f.pupil`: 0 when the pair is written, 2 where something can't be used."""
+    """`python -m r2f.pupil`: 0 when the pair is written, otherwise an exit code of `r2f.ending`."""
     parser = argparse.ArgumentParser(prog="python -m r2f.pupil", description=__doc__.partition("\n")[0])
     parser.add_argument("pupil", type=Path, help="folder of the pair that learns; it stays as it is")
     parser.add_argument("--teacher", type=Path, required=True, help="folder of the pair to learn from")
     parser.add_argument("--rime", type=Path, required=True, metavar="DIR", help="folder of rime photos")
     parser.add_argument("--flowers", type=Path, required=True, metavar="DIR", help="folder of flower paintings")
-    parser.add_argument("-o", "--output", type=Path, required=True, metavar="OUT", help="folder of the pair that is written")
+    parser.add_argument("-o", "--output", type=Path, required=True, metavar="OUT", help="folder of the pair that is written: a "
+                        "new one, or one with a pair to replace")
     parser.add_argument("--paintings", type=Path, metavar="DIR",
                         help="folder that keeps what the teacher paints, for another time")
     parser.add_argument("--side", type=int, default=256, metavar="PIXELS",
@@ -258,6 +294,34 @@ def main(arguments: list[str] | None = None) -> int:
         parser.error("--calm-skies is for what bloom paints, and frost alone learns here; leave it away or add --together-steps.")
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     try:
+        return teach(options)
+    except KeyboardInterrupt:
+        print(f"Stopped; {options.output} is as it was written last, if at all.", file=sys.stderr)
+        return EXIT_SIGNAL + signal.SIGINT
+    except pair.BadPair as error:
+        print(error, file=sys.stderr)
+        return EXIT_NOT_FINITE
+    except (NotSaved, pair.NotReplaced) as error:
+        print(error, file=sys.stderr)
+        return EXIT_DISK
+
+
+def check_output(options: argparse.Namespace) -> None:
+    """Raises NotReplaced where the pair that is written would take the place of anything else."""
+    output, paintings = options.output, options.paintings and options.paintings.resolve()
+    pair.check_place(output)
+    if any(each and each.exists() and output.exists() and each.samefile(output)
+           for each in (options.pupil, options.teacher, options.strokes)):
+        raise pair.NotReplaced(f"{output} is a pair to learn from, which stays as it is; name another folder with -o.")
+    if paintings and output.resolve() in (paintings, *paintings.parents):
+        raise pair.NotReplaced(f"{options.paintings} would be in {output}, which is for the pair alone; name another folder with "
+                               "--paintings.")
+
+
+def teach(options: argparse.Namespace) -> int:
+    """What the options ask for. Raises NotSaved, NotReplaced and BadPair where what was learned can't be written."""
+    try:
+        check_output(options)
         side = options.crop or options.side
         steps = options.bloom_steps or options.frost_steps or options.together_steps
         judge = {} if options.teacher_weight is None else {
@@ -269,6 +333,10 @@ def main(arguments: list[str] | None = None) -> int:
         networks, info = pair.load_pair(options.pupil, dtype_policy("auto"))
         if options.filters is not None:
             slim.check(info["networks"], options.filters)
+        shape = pair.checked_arguments(info)  # with what older pairs leave unsaid
+        if judge and shape.pop("epsilon_on") != "variance":
+            raise pair.BadPair(f"{options.pupil} came from .h5 files, and its instance norms can't learn beside a discriminator; "
+                               "leave --teacher-weight away, or name another pupil.")
         if judge and options.discriminator == "projected":
             lite1_weights()  # what is missing is said before anything is painted
         teacher = Bloomer.load(options.teacher)
@@ -278,12 +346,17 @@ def main(arguments: list[str] | None = None) -> int:
         flowers = [middle(each) for each in data.most_colourful(flowers, options.colourful)]
     except slim.CannotSlim as error:
         print(f"{options.pupil}: {error}", file=sys.stderr)
-        return 2
-    except (config.ConfigError, data.NoPictures, pair.BadPair, NoFeatures) as error:
+        return EXIT_BAD_INPUT
+    except (config.ConfigError, data.NoPictures, pair.BadPair, pair.NotReplaced, NoFeatures) as error:
         print(error, file=sys.stderr)
-        return 2
-    if options.paintings:
-        options.paintings.mkdir(parents=True, exist_ok=True)
+        return EXIT_BAD_INPUT
+    for folder in filter(None, (options.output.parent, options.paintings)):
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            tempfile.TemporaryFile(dir=folder).close()
+        except OSError as error:
+            print(f"Nothing was painted: {what_to_free(error, folder)}.", file=sys.stderr)
+            return EXIT_BAD_INPUT
     looked_at = options.bloom_steps or options.together_steps or options.filters is not None
     blooms = photos
     if looked_at:
@@ -306,22 +379,28 @@ def main(arguments: list[str] | None = None) -> int:
         networks = {"bloom": slimmer(networks["bloom"], info["networks"], options.filters, photos),
                     "frost": slimmer(networks["frost"], info["networks"], options.filters, blooms + flowers)}
         info["networks"] = info["networks"] | {"filters": options.filters}
+        shape["filters"] = options.filters
     keras.utils.set_random_seed(options.seed)  # of a discriminator's first weights, and of the noise while both learn
     learned, shown = {}, list(zip(photos, blooms, strict=True))
     learned_from = data.Pictures(photos, flowers, [], [])
 
     def keep():
         said = pair_info(crops, steps, learned_from)
-        pair.save_pair(options.output, networks, said | {
-            "networks": info["networks"], "preset": info.get("preset", ""), "pupil": True,
-            "pictures": at_least(said["pictures"], info.get("pictures"))})
+        try:
+            pair.save_pair(options.output, networks, said | {
+                "networks": info["networks"], "preset": info.get("preset", ""), "pupil": True,
+                "pictures": at_least(said["pictures"], info.get("pictures"))})
+        except pair.NotReplaced:
+            raise
+        except OSError as error:
+            raise NotSaved(f"The pair was not written: {what_to_free(error, options.output.parent)}.") from error
 
     def during(steps):
         return replace(crops, steps=steps)
 
     def beside(name, kind, steps, pairs, real, back=None):
         """Teach what a discriminator judges; what it comes to on average is the pair's from then on."""
-        learner = kind(replace(during(steps), **info["networks"]), networks, dtype_policy("auto"), options.calm_skies)
+        learner = kind(replace(during(steps), **shape), networks, dtype_policy("auto"), options.calm_skies)
         networks.update(learner.averaged)
         if options.judge_steps:
             alone = replace(during(options.judge_steps), learning_rate=JUDGE_LEARNING_RATE)

@@ -7,7 +7,6 @@ or about how a model is built.
 
 import contextlib
 import logging
-import os
 import time
 from collections.abc import Callable
 
@@ -17,6 +16,7 @@ from tqdm import tqdm
 
 from r2f import checkpoint, data, pair, usage
 from r2f.config import Config
+from r2f.device import cores
 from r2f.ending import EndRequest, NotFinite, NotSaved, asked_by, what_to_free
 from r2f.events import Events
 from r2f.heartbeat import Heartbeat
@@ -51,7 +51,7 @@ class Recorder(keras.callbacks.Callback):
         self.logged_step, self.unwritten, self.failing, self.answered = start, [], {}, {}
         self.reason, self.gpu, self.pairs_per_second, self.line, self.copied_step = "finished", on_gpu(), None, {}, None
         self.heartbeat.say(step=start, total_steps=settings.steps, last_checkpoint=saved_step, started=time.time(),
-                           device=device() if self.gpu else f"cpu ({os.cpu_count()} cores)", quality_note=self.quality.note,
+                           device=device() if self.gpu else f"cpu ({cores()} cores)", quality_note=self.quality.note,
                            **self.about_quality(), **usage.now(run.path, self.gpu))
         self.bar = tqdm(total=settings.steps, initial=start, unit="step", desc=run.path.name, disable=None)
 
@@ -110,7 +110,7 @@ class Recorder(keras.callbacks.Callback):
         return bool(steps) and self.step % steps == 0
 
     def asked_to_end(self) -> bool:
-        return bool(self.request.number) or self.run.stop.exists()
+        return bool(self.request.number) or self.run.asked_to_stop()
 
     def answer(self, what: str, do: Callable[[], None]) -> None:
         """Do what the run directory asks for, once: not at every step where a request can't be removed."""

@@ -115,6 +115,10 @@ class Run:
         self.request(what).touch()
         return True
 
+    def asked_to_stop(self) -> bool:
+        """Whether the stop file is there. Where the directory can't be reached at this moment, it is not: ask again."""
+        return os.path.exists(self.stop)  # Path.exists raises then
+
     def asked(self, what: str) -> int | None:
         """The time of a request, nanoseconds, or None where there is none."""
         try:
@@ -248,12 +252,17 @@ def try_lock(handle: int, kind: int) -> bool:
 def write_json(path: Path, values: dict, forced: bool = False) -> None:
     """Replace a JSON file in one piece; `forced` to disk where a power cut may not cost it."""
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    with open(temporary, "w", encoding="utf-8") as file:
-        file.write(json.dumps(values, indent=2, ensure_ascii=False) + "\n")
-        if forced:
-            file.flush()
-            os.fsync(file.fileno())
-    os.replace(temporary, path)
+    try:
+        with open(temporary, "w", encoding="utf-8") as file:
+            file.write(json.dumps(values, indent=2) + "\n")  # in ASCII: the name of a folder need not be UTF-8
+            if forced:
+                file.flush()
+                os.fsync(file.fileno())
+        os.replace(temporary, path)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            os.unlink(temporary)
+        raise
     if forced:
         folder = os.open(path.parent, os.O_RDONLY)
         with contextlib.suppress(OSError):  # some network file systems can't

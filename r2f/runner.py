@@ -178,7 +178,8 @@ def as_options(arguments: list[str]) -> dict:
 def options_of(run: Run) -> dict:
     """The settings that a run was started with, as options for another start: its preset and what differs from it, with folders.
 
-    Without its run directory. Raises NoRun where neither its configuration nor the command line it was started with can be read.
+    Without its run directory. Raises NoRun where neither its configuration nor the command line it was started with can be read,
+    and for names of folders that are no text.
     """
     try:
         settings = config.from_json(run.config.read_text(encoding="utf-8"))
@@ -194,9 +195,15 @@ def options_of(run: Run) -> dict:
     except (ConfigError, TypeError, ValueError, OSError) as error:
         raise NoRun(f"The configuration of {run.path.name} can't be taken over: {error}") from error
     plain = config.preset(settings.preset)
-    return {"preset": settings.preset, **{
+    unused = {name for names in config.SOURCES if names != config.source_of(settings) for name in names}
+    options = {"preset": settings.preset, **{
         each.name: getattr(settings, each.name) for each in fields(Config)
-        if each.name not in ("run", "preset") and getattr(settings, each.name) != getattr(plain, each.name)}}
+        if each.name not in {"run", "preset"} | unused and getattr(settings, each.name) != getattr(plain, each.name)}}
+    try:
+        "".join(map(str, options.values())).encode()
+    except UnicodeEncodeError as error:
+        raise NoRun(f"The configuration of {run.path.name} can't be taken over: the name of a folder is not UTF-8.") from error
+    return options
 
 
 def check(run: Run, arguments: list[str], resume: bool) -> Config:
@@ -231,7 +238,7 @@ def status(run: Run) -> Status:
     if held == (state in FINAL):  # they disagree: it began or ended between the two looks, or was killed
         held = run.is_running()
     if held:
-        if state in FINAL or run.stop.exists():
+        if state in FINAL or run.asked_to_stop():
             state = "stopping"
         elif state not in ("queued", "starting"):
             state = "training"
@@ -272,8 +279,8 @@ def whole(value: float | None) -> int | None:
 
 
 def text(values: dict, name: str) -> str | None:
-    value = values.get(name)
-    return value if isinstance(value, str) and value else None
+    value = values.get(name)  # the name of a folder in it need not be UTF-8
+    return value.encode(errors="replace").decode() if isinstance(value, str) and value else None
 
 
 def last_checkpoint(run: Run) -> int | None:

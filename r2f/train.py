@@ -38,6 +38,7 @@ import numpy as np  # noqa: E402
 from r2f import checkpoint, config, data, events, pair, preflight  # noqa: E402
 from r2f.config import Config, ConfigError  # noqa: E402
 from r2f.cyclegan import CycleGAN  # noqa: E402
+from r2f.device import cores, hardware  # noqa: E402
 from r2f.distil import Distilled  # noqa: E402
 from r2f.ending import (  # noqa: E402
     EXIT_BAD_INPUT,
@@ -50,6 +51,7 @@ from r2f.ending import (  # noqa: E402
     EndRequest,
     NotFinite,
     NotSaved,
+    closed,
     let_go_of_output,
     no_room,
     out_of_memory,
@@ -96,7 +98,7 @@ class Batches(keras.utils.PyDataset):
     """What `fit` reads: item i is the batch of step start + i; with a GPU, threads cut the next ones meanwhile."""
 
     def __init__(self, pictures: data.Pictures, settings: Config, start: int):
-        super().__init__(workers=max(1, (os.cpu_count() or 1) // 4) if on_gpu() else 1, max_queue_size=BATCHES_AHEAD)
+        super().__init__(workers=max(1, cores() // 4) if on_gpu() else 1, max_queue_size=BATCHES_AHEAD)
         self.pictures, self.settings, self.start = pictures, settings, start
 
     def __len__(self):
@@ -138,7 +140,7 @@ def begin(run: Run, settings: Config, resume: bool) -> tuple[data.Pictures, Cycl
     pictures = data.load_pictures(settings)
     for warning in preflight.warnings(settings, (len(pictures.rime), len(pictures.flowers))):
         log.warning(warning)
-    if run.stop.exists():
+    if run.asked_to_stop():
         raise Ended(0)
     model = build(settings)
     found = checkpoint.newest(run.checkpoints) if resume else None
@@ -146,14 +148,14 @@ def begin(run: Run, settings: Config, resume: bool) -> tuple[data.Pictures, Cycl
         checkpoint.set_state(model, found[1])
     elif settings.start_from:
         start_from(model, settings)
-    start = int(model.step.value)
+    start, now = int(model.step.value), setup(settings, pictures)
     if resume:
         log.info("resuming from step %d", start) if found else log.info("there is no checkpoint yet: from the first step")
-        for name, value in setup(settings, pictures).items():
+        for name, value in now.items():
             before = read_json(run.path / SETUP).get(name, value)
             if before != value:
                 log.warning("%s changed from %s to %s: the rest is not bit for bit what it would have been", name, before, value)
-    for path, values in ((run.config, asdict(settings)), (run.path / SETUP, setup(settings, pictures))):
+    for path, values in ((run.config, asdict(settings)), (run.path / SETUP, now)):
         if read_json(path) != values:
             write_json(path, values, forced=True)
     return pictures, model, start, start if found else None
@@ -170,8 +172,8 @@ def setup(settings: Config, pictures: data.Pictures) -> dict:
     backend = keras.backend.backend()
     return {"rime": described(pictures.rime), "flowers": described(pictures.flowers), "keras": keras.__version__,
             "backend": f"{backend} {getattr(sys.modules.get(backend), '__version__', '')}".strip(),
-            "python": platform.python_version(), "numpy": np.__version__, "device": device(), "cores": os.cpu_count(),
-            "precision": dtype_policy(settings.precision)}
+            "python": platform.python_version(), "numpy": np.__version__, "device": device(), "hardware": hardware(),
+            "cores": cores(), "precision": dtype_policy(settings.precision)}
 
 
 def train(run: Run, settings: Config, resume: bool, heartbeat: Heartbeat, request: EndRequest) -> int:
@@ -226,7 +228,7 @@ def verdict(error: BaseException, run: Run, settings: Config | None) -> tuple[in
         return (EXIT_SIGNAL + error.number if error.number else 0), f"{error}"
     if isinstance(error, NotSaved):
         return EXIT_DISK, str(error)
-    if no_room(error):
+    if no_room(error) or closed(error, run.path):
         return EXIT_DISK, f"The training could not go on: {what_to_free(error, run.path)}."
     if settings and out_of_memory(error):
         smaller = [f"--{name.replace('_', '-')} (now {getattr(settings, name)})"
@@ -259,6 +261,9 @@ def main(arguments: list[str] | None = None) -> int:
             settings, changes = config.resumed(config.from_json(run.config.read_text(encoding="utf-8")), options)
         else:
             settings, changes = config.preset(options.pop("preset", "r2f"), **options), []
+        if settings.teacher and options.get("light_weight"):
+            log.warning("--light-weight %s has no effect: beside --teacher there is no light term; leave one of the two away.",
+                        settings.light_weight)
         if dry_run:
             print(settings.to_json(), end="")
             return 0

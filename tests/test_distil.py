@@ -78,6 +78,13 @@ def test_a_pupil_comes_nearer_to_its_teacher_and_resumed_it_is_the_same_bit_for_
     assert pair.read_pair_json(tmp_path / "exported")["files"] == pair.read_pair_json(Run(whole).pair)["files"]
 
 
+def test_a_light_weight_that_a_teacher_leaves_without_effect_is_said(teacher, tmp_path, caplog):
+    command = ["--run", str(tmp_path / "pupil"), "--drawn", f"--teacher={teacher}", "--dry-run"]
+    assert train.main([*command, "--preset=lite"]) == train.main([*command, "--light-weight=0"]) == 0 and not caplog.text
+    assert train.main([*command, "--light-weight=3"]) == 0
+    assert "--light-weight 3.0 has no effect: beside --teacher there is no light term" in caplog.text
+
+
 def test_a_teacher_that_is_not_there_is_named(drawn_folder, tmp_path, capsys):
     assert start(tmp_path / "pupil", drawn_folder, "--teacher=nowhere") == 2
     assert "nowhere" in capsys.readouterr().err

@@ -2,6 +2,8 @@
 
 import errno
 import io
+import os
+import sys
 
 import numpy as np
 import pytest
@@ -40,6 +42,14 @@ def test_numbers_and_pictures_are_there_by_step_as_soon_as_they_are_written(tmp_
     assert records(tmp_path / "events") == [(1, "start", None), (5, "losses/cycle_rime", 0.25), (5, "rates/learning_rate", 2e-4),
                                             (5, "samples", png(16))]
     mine.close()
+
+
+@pytest.mark.skipif(sys.platform == "darwin", reason="there every name is UTF-8")
+def test_the_name_of_their_folder_need_not_be_utf_8(tmp_path):
+    folder = tmp_path / os.fsdecode(b"frost \xff")
+    Events(folder, 0).numbers(5, {"loss": 1.0})
+    next(folder.iterdir()).rename(tmp_path / "events")  # TensorFlow reads no such names
+    assert [each.step for each in tensorflow.compat.v1.train.summary_iterator(str(tmp_path / "events"))][-1] == 5
 
 
 def test_a_resumed_training_takes_back_what_the_earlier_one_said_of_later_steps(tmp_path):

@@ -109,6 +109,16 @@ def test_a_checkerboard_is_seen_and_fine_texture_is_not_taken_for_one(rime):
     assert found["clean"] < 1.6 and found["noise"] < 1.6 and found["grid of 4"] > 3
 
 
+@pytest.mark.filterwarnings("error")
+def test_a_picture_of_one_colour_has_no_checkerboard():
+    """One of them made a whole evaluation no number."""
+    assert all(metrics.checkerboard(np.full((80, 96, 3), colour, np.uint8)) == pytest.approx(1)
+               for colour in (0, 90, 255, (120, 140, 200)))
+    grid = np.full((80, 96, 3), 90, np.uint8)
+    grid[::2] += 40
+    assert 3 < metrics.checkerboard(grid) < np.inf
+
+
 def test_a_halo_at_the_border_is_seen(rime):
     dark = rime.copy()
     for edge in (dark[:, :5], dark[:, -5:], dark[:, :, :5], dark[:, :, -5:]):

@@ -18,6 +18,8 @@ from r2f.pair import (
     CHOICES,
     NETWORKS,
     BadPair,
+    NotReplaced,
+    check_place,
     checked_arguments,
     exchange,
     load_pair,
@@ -75,6 +77,41 @@ def test_a_pair_is_replaced_and_its_card_stays(pair, networks, monkeypatch):
         assert read_pair_json(pair)["step"] == step
         assert (pair / "README.md").read_text() == "a card"
         assert names(pair.parent) == ["pair"]
+
+
+def test_a_pair_takes_the_place_of_nothing_else(tmp_path, networks, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for name in ("photos", "run/checkpoints", "empty", "pair/pair.json"):
+        (tmp_path / name).mkdir(parents=True)
+    for name in ("photos/1.jpg", "file"):
+        (tmp_path / name).write_text("mine")
+    (tmp_path / "link").symlink_to("empty")
+    (tmp_path / "nowhere").symlink_to("gone")
+    before = sorted(tmp_path.rglob("*"))
+    for name, says in (("photos", "1.jpg"), ("run", "checkpoints"), ("file", "is a file"), ("link", "is a link"),
+                       ("nowhere", "is a link"), (".", "no name"), ("empty/..", "no name"), ("pair", "pair.json")):
+        with pytest.raises(NotReplaced, match=says) as refusal:
+            save_pair(Path(name), networks, {"networks": ARGUMENTS})
+        assert "; name a new folder for the pair." in str(refusal.value) and "\n" not in str(refusal.value)
+    assert sorted(tmp_path.rglob("*")) == before
+    save_pair(tmp_path / "empty", networks, {"networks": ARGUMENTS})
+    read_pair(tmp_path / "empty")
+
+
+def test_what_lies_beside_a_pair_stays_when_it_is_replaced(pair, networks, monkeypatch):
+    """A training replaces its pair for days; whoever looks into the folder may leave something there."""
+    (pair / "sheets").mkdir()
+    for name in ("README.md", ".DS_Store", "sheets/1.png"):
+        (pair / name).write_text("mine")
+    (pair / "newest").symlink_to("sheets/1.png")
+    for step, swap in ((2, exchange), (3, lambda a, b: False)):
+        monkeypatch.setattr(pair_module, "exchange", swap)
+        save_pair(pair, networks, {"networks": ARGUMENTS, "step": step})
+        assert read_pair(pair)[1]["step"] == step
+        assert all((pair / name).read_text() == "mine" for name in ("README.md", ".DS_Store", "newest"))
+        assert names(pair.parent) == ["pair"] and len(names(pair)) == 3 + 4
+    with pytest.raises(NotReplaced, match="other things than a pair"):
+        check_place(pair)
 
 
 def test_a_weight_that_is_not_finite_never_reaches_a_pair(tmp_path, networks):

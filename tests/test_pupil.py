@@ -1,5 +1,8 @@
 """A small pair learns what a large one painted once: bloom from its paintings, frost from its own bloom's and from its rime."""
 
+import errno
+import json
+import signal
 from dataclasses import replace
 
 import keras
@@ -370,23 +373,134 @@ def test_what_is_long_is_cut_to_its_middle(shape, size):
         assert cut[..., axis].min() + cut[..., axis].max() == shape[axis] - 1
 
 
+def interrupted(monkeypatch, name, presses=1):
+    """Ctrl-C in the sixth step of a lesson; gives a list of the last step of each."""
+    said, steps = pupil.Progress.on_train_batch_end, {}
+
+    def step(self, index, logs=None):
+        if self.name == name and index == 5:
+            for _ in range(presses):
+                signal.raise_signal(signal.SIGINT)
+        said(self, index, logs)
+        steps[self.name] = index + 1
+
+    monkeypatch.setattr(pupil.Progress, "on_train_batch_end", step)
+    return steps
+
+
+@pytest.mark.usefixtures("untraced")
 def test_stopped_it_keeps_what_it_learned(pairs, monkeypatch, caplog):
     network = pair.load_pair(pairs[0])[0]["bloom"]
     before = network.get_weights()
     photo = np.zeros((32, 32, 3), np.uint8)
-    said = pupil.Progress.on_train_batch_end
-
-    def interrupted(self, index, logs=None):
-        said(self, index, logs)
-        if index == 5:
-            raise KeyboardInterrupt
-
-    monkeypatch.setattr(pupil.Progress, "on_train_batch_end", interrupted)
+    steps, kept = interrupted(monkeypatch, "bloom"), []
     settings = config.preset("lite", image_size=32, load_size=32, zoom=False, batch_size=1, steps=9)
+    handler = signal.getsignal(signal.SIGINT)
     with caplog.at_level("INFO", "r2f"):
-        pupil.learn("bloom", network, pupil.Lessons([(photo, 255 - photo)], settings))
-    assert "stopped" in caplog.text
+        pupil.learn("bloom", network, pupil.Lessons([(photo, 255 - photo)], settings), lambda: kept.append(network.get_weights()))
+    assert "stopped" in caplog.text and steps == {"bloom": 6}
     assert any(not np.array_equal(*each) for each in zip(before, network.get_weights(), strict=True))
+    assert len(kept) == 1 and all(map(np.array_equal, kept[0], network.get_weights()))
+    assert signal.getsignal(signal.SIGINT) is handler
+
+
+@pytest.mark.usefixtures("untraced")
+def test_ctrl_c_ends_a_lesson_and_a_second_one_the_program_and_both_leave_the_pair(pairs, drawn_folder, tmp_path, monkeypatch,
+                                                                                   capsys):
+    command = [*options(pairs, drawn_folder, tmp_path / "out"), "--bloom-steps=7", "--frost-steps=7"]
+    with monkeypatch.context() as patch:
+        steps = interrupted(patch, "bloom")
+        assert pupil.main(command) == 0
+    assert steps == {"bloom": 6, "frost": 7}
+    first = pair.read_pair_json(tmp_path / "out")["files"]
+    monkeypatch.setattr(pupil, "KEEP_STEPS", 3)
+    interrupted(monkeypatch, "frost", presses=2)
+    assert pupil.main(command) == 130
+    assert capsys.readouterr().err.endswith(f"Stopped; {tmp_path / 'out'} is as it was written last, if at all.\n")
+    last = pair.read_pair(tmp_path / "out")[1]["files"]
+    assert last["bloom.safetensors"] != first["bloom.safetensors"] and last["frost.safetensors"] != first["frost.safetensors"]
+
+
+@pytest.mark.usefixtures("untraced")
+def test_a_full_disk_ends_no_lesson_but_the_program_if_it_is_full_to_the_end(pairs, drawn_folder, tmp_path, monkeypatch, capsys,
+                                                                            caplog):
+    monkeypatch.setattr(pupil, "KEEP_STEPS", 2)
+    command = [*options(pairs, drawn_folder, tmp_path / "out"), "--bloom-steps=5", "--frost-steps=0"]
+    save, tried = pair.write_arrays, []
+
+    def full(times):
+        def write(*given):
+            tried.append(len(tried))
+            if len(tried) <= times:
+                raise OSError(errno.ENOSPC, "No space left on device")
+            save(*given)
+        return write
+
+    monkeypatch.setattr(pair, "write_arrays", full(1))
+    with caplog.at_level("INFO", "r2f"):
+        assert pupil.main(command) == 0
+    said = next(line for line in caplog.messages if "full" in line)
+    assert said.startswith(f"bloom: The pair was not written: the disk of {tmp_path} is full (") and "free some" in said
+    assert pair.read_pair_json(tmp_path / "out")["step"] == 5 and len(tried) == 1 + 2 + 2
+    before = (tmp_path / "out" / "pair.json").read_bytes()
+    tried.clear()
+    monkeypatch.setattr(pair, "write_arrays", full(99))
+    capsys.readouterr()
+    assert pupil.main(command) == 5
+    assert len(tried) == 3 and (tmp_path / "out" / "pair.json").read_bytes() == before
+    *_, last = capsys.readouterr().err.splitlines()
+    assert last.startswith("The pair was not written: the disk of")
+
+
+def test_where_no_pair_can_be_written_nothing_is_painted(pairs, drawn_folder, tmp_path, monkeypatch, capsys):
+    """What is in the folder stays, and the pairs that are learned from do."""
+    monkeypatch.setattr(pupil, "painted", lambda *given: pytest.fail("painted in vain"))
+    monkeypatch.chdir(tmp_path)
+    for name in ("mine", "empty"):
+        (tmp_path / name).mkdir()
+    for name in ("mine/photo.jpg", "file"):
+        (tmp_path / name).write_text("mine")
+    (tmp_path / "link").symlink_to("empty")
+    before = sorted(tmp_path.rglob("*"))
+    for out, word in (("mine", "photo.jpg"), (".", "no name"), ("file", "is a file"), ("link", "is a link"),
+                      ("file/out", "can't be written"), (pairs[0], "stays as it is"), (pairs[1], "stays as it is")):
+        assert pupil.main(options(pairs, drawn_folder, out)) == 2, out
+        said = capsys.readouterr().err
+        assert word in said and said.endswith(".\n") and said.count("\n") == 1, said
+    strokes = made(tmp_path.parent / f"{tmp_path.name}-strokes", 3)
+    for out, more, word in ((strokes, f"--strokes={strokes}", "stays as it is"), ("new", "--paintings=file", "can't be written"),
+                            ("new", "--paintings=new/kept", "for the pair alone")):
+        assert pupil.main([*options(pairs, drawn_folder, out), more]) == 2
+        said = capsys.readouterr().err
+        assert word in said and said.count("\n") == 1, said
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+def described_anew(folder, change):
+    """A pair whose pair.json describes its networks otherwise."""
+    info = json.loads((folder / "pair.json").read_text())
+    change(info["networks"])
+    (folder / "pair.json").write_text(json.dumps(info))
+    return folder
+
+
+@pytest.mark.usefixtures("untraced")
+def test_a_pair_that_says_less_or_more_of_its_networks_learns_beside_a_discriminator(pairs, drawn_folder, tmp_path, monkeypatch,
+                                                                                     capsys):
+    """Older pairs say nothing of `norm`, those of import-h5 say `epsilon_on`."""
+    older = described_anew(made(tmp_path / "older", 3, norm="everywhere"), lambda said: said.pop("norm"))
+    imported = described_anew(made(tmp_path / "imported", 4), lambda said: said.update(epsilon_on="variance"))
+    more = ["--bloom-steps=2", "--frost-steps=0", "--teacher-weight=1", "--judge-steps=0", "--discriminator-filters=4"]
+    for each in (older, imported):
+        assert pupil.main([*options((each, pairs[1]), drawn_folder, tmp_path / "out"), *more]) == 0
+        before, after = (pair.read_pair(folder)[1] for folder in (each, tmp_path / "out"))
+        assert after["networks"] == before["networks"] and after["files"] != before["files"]
+    other = described_anew(made(tmp_path / "other", 4), lambda said: said.update(epsilon_on="deviation"))
+    monkeypatch.setattr(pupil, "painted", lambda *given: pytest.fail("painted in vain"))
+    capsys.readouterr()
+    assert pupil.main([*options((other, pairs[1]), drawn_folder, tmp_path / "out"), *more]) == 2
+    said = capsys.readouterr().err
+    assert f"{other} came from .h5 files" in said and "leave --teacher-weight away" in said and said.count("\n") == 1
 
 
 def test_calm_skies_need_a_discriminator(pairs, drawn_folder, tmp_path, capsys):

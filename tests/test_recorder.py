@@ -1,6 +1,7 @@
 """What a training leaves behind besides its checkpoints, and what it can be asked for; tests/test_train.py has the rest of it."""
 
 import errno
+import os
 import re
 import shutil
 from pathlib import Path
@@ -180,6 +181,21 @@ def test_a_request_that_cant_be_removed_is_answered_once(finished, machine, tmp_
     monkeypatch.setattr(Recorder, "save", lambda self: (saved.append(self.step), save(self)))
     machine.go_on(run.path, state_at(finished, 3), 3)
     assert sheets == ["step_00000004.png"] and saved == [4, STEPS]
+
+
+@pytest.mark.parametrize("number", [errno.EIO, errno.ESTALE, errno.ENOTCONN, errno.EACCES])
+def test_a_run_folder_that_cannot_be_reached_for_a_moment_ends_nothing(number, finished, machine, tmp_path, monkeypatch):
+    run, stat, asked = Run(tmp_path / "run"), os.stat, []
+
+    def gone(path, **named):
+        if path == run.stop:
+            asked.append(path)
+            raise OSError(number, os.strerror(number), str(path))
+        return stat(path, **named)
+
+    monkeypatch.setattr(os, "stat", gone)
+    machine.go_on(run.path, state_at(finished, 6), 6)
+    assert asked and run.read_status()["state"] == "finished"
 
 
 # --- memory, disk, event files

@@ -1,3 +1,4 @@
+import errno
 import json
 import os
 import stat
@@ -14,6 +15,10 @@ from r2f.run import HANDED_OVER, Run, RunBusy, append_line, write_json
 def run(tmp_path):
     (tmp_path / "run").mkdir()
     return Run(tmp_path / "run")
+
+
+def broken(number):
+    raise OSError(number, os.strerror(number))
 
 
 def test_only_one_process_holds_a_run(run):
@@ -52,6 +57,22 @@ def test_what_a_power_cut_may_not_cost_is_forced_to_disk_before_and_after_it_get
     monkeypatch.setattr(os, "replace", lambda *paths: done.append("renamed") or replace(*paths))
     write_json(run.config, {"steps": 3}, forced=True)
     assert done == [False, "renamed", True] and json.loads(run.config.read_text()) == {"steps": 3}
+
+
+def test_what_is_written_of_a_folder_whose_name_is_not_utf_8_is_read_again(run):
+    name = os.fsdecode(b"frost \xff")
+    run.write_status(reason=f"There is no folder {name} ❄.")
+    assert run.read_status()["reason"] == f"There is no folder {name} ❄."
+
+
+def test_a_file_that_could_not_be_replaced_leaves_nothing_behind(run, monkeypatch):
+    write_json(run.config, {"steps": 3})
+    with pytest.raises(TypeError):
+        write_json(run.config, {"steps": {4}})
+    monkeypatch.setattr(os, "fsync", lambda handle: broken(errno.ENOSPC))
+    with pytest.raises(OSError, match="No space left"):
+        write_json(run.config, {"steps": 4}, forced=True)
+    assert [path.name for path in run.path.iterdir()] == ["config.json"] and json.loads(run.config.read_text()) == {"steps": 3}
 
 
 def test_metrics_survive_a_torn_last_line_and_a_step_written_again(run):
@@ -98,6 +119,16 @@ def test_a_stop_request_from_before_is_not_for_the_next_training(run):
     run.stop.touch()
     with run.locked():
         assert not run.stop.exists()
+
+
+@pytest.mark.parametrize("number", [errno.EIO, errno.ESTALE, errno.ENOTCONN, errno.EACCES])
+def test_where_a_run_cannot_be_reached_at_the_moment_nobody_has_asked_it_to_stop(run, number, monkeypatch):
+    run.stop.touch()
+    assert run.asked_to_stop()
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "stat", lambda *path, **named: broken(number))
+        assert not run.asked_to_stop()
+    assert run.asked_to_stop()
 
 
 def test_a_running_training_can_be_asked_for_a_sample_or_a_save_and_a_new_one_does_not_answer_for_it(run):

@@ -1,3 +1,4 @@
+import errno
 import json
 import os
 import re
@@ -420,6 +421,31 @@ def test_trainings_of_one_device_run_one_after_the_other_in_the_order_they_were_
     training(runs[2])
 
 
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="has no disk that is always full")
+def test_on_a_full_disk_a_queued_training_begins_when_its_turn_comes(root):
+    run = Run(root / "a")
+    lock = run.take()
+    with open("/dev/full", "wb") as log:
+        code = subprocess.run([sys.executable, "-m", "r2f.keeper", str(run.path), str(lock), *COMMAND, "--steps=1",
+                               f"--run={run.path}"], stdout=log, pass_fds=(lock,)).returncode
+    os.close(lock)
+    assert (code, status(run).state, status(run).exit_code) == (0, "finished", 0)
+
+
+def test_a_queued_training_outlives_an_instant_in_which_nothing_can_be_reached(root, monkeypatch):
+    run, reached = Run(root / "a"), {"stat": os.stat, "iterdir": Path.iterdir}
+    run.path.mkdir()
+    for where, name in ((os, "stat"), (Path, "iterdir")):
+        def stale(path, *, name=name, seen=[], **named):  # noqa: B006 - the first two calls fail
+            if path in (run.stop, root) and len(seen) < 2:
+                seen.append(path)
+                raise OSError(errno.ESTALE, os.strerror(errno.ESTALE), str(path))
+            return reached[name](path, **named)
+        monkeypatch.setattr(where, name, stale)
+    monkeypatch.setattr(keeper, "QUEUE_SECONDS", 0.01)
+    os.close(keeper.wait_for_device(run, []))
+
+
 def test_another_choice_of_devices_has_a_queue_of_its_own(root, monkeypatch):
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0")
     first = begin(root / "a")
@@ -514,6 +540,25 @@ def test_a_configuration_is_taken_over_as_options_of_another_start(root):
     assert options == {"preset": "lite", "data": "/pictures", "zoom": False, "steps": 77, "learning_rate": 1e-4}
     again = runner.check(Run(root / "b"), runner.as_arguments(options), resume=False)
     assert replace(again, run=settings.run) == settings
+
+
+def test_of_pictures_named_in_more_than_one_way_those_it_learned_from_are_taken_over(root):
+    run = Run(root / "a")
+    run.path.mkdir()
+    run.config.write_text(replace(config.preset("paper", data="/d"), rime="/r", rime_test="/t").to_json())
+    assert runner.options_of(run) == {"preset": "paper", "data": "/d"}
+
+
+def test_folders_whose_names_are_not_utf_8_are_trained_from_and_stop_no_page(root):
+    folder = os.fsdecode(b"/caf\xe9")
+    run = begin(root / "a", {"rime": folder, "flowers": folder, "steps": 1})
+    until(lambda: status(run).state == "finished")
+    assert f"--rime={folder}".encode(errors="surrogateescape") in run.log_file.read_bytes()
+    run.write_status(state="failed", reason=f"There is no folder {folder}.")
+    assert json.dumps(status(run).sentence, ensure_ascii=False).encode()
+    run.config.write_text(config.preset("lite", data=folder).to_json())
+    with pytest.raises(NoRun, match="The configuration of a can't be taken over: the name of a folder is not UTF-8."):
+        runner.options_of(run)
 
 
 def test_the_configuration_of_a_run_that_failed_at_once_is_taken_over_too(root):

@@ -20,10 +20,11 @@ from machine import STEPS, different, final_digest, losses, start, state_at
 
 from r2f import checkpoint, config, data, ending, output, pair, preflight, recorder, saver, train
 from r2f.cyclegan import LOSSES
+from r2f.device import cores, hardware
 from r2f.ending import NotFinite, NotSaved
 from r2f.images import read_picture
 from r2f.recorder import Recorder
-from r2f.run import Run, read_json
+from r2f.run import Run, read_json, write_json
 from r2f.shell import python
 
 
@@ -152,6 +153,24 @@ def test_other_pictures_than_before_are_noticed_when_resuming(finished, tmp_path
         assert train.main(["--run", str(finished), "--resume", "--data", str(other)]) == 0
     assert "flowers changed from 5 with SHA-256" in caplog.text and "rime changed" not in caplog.text
     assert train.main(["--run", str(finished), "--resume", "--data", str(drawn_folder)]) == 0
+
+
+def test_what_a_run_is_resumed_on_is_told_where_it_changed(finished, monkeypatch, caplog):
+    written = read_json(finished / train.SETUP)
+    assert written["hardware"] == hardware() and written["cores"] == cores()
+    monkeypatch.setattr(train, "hardware", lambda: "Another Processor")
+    monkeypatch.setattr(train, "cores", lambda: 500)
+    with caplog.at_level(logging.INFO):
+        assert train.main(["--run", str(finished), "--resume"]) == 0
+    assert f"hardware changed from {hardware()} to Another Processor: the rest is not bit for bit" in caplog.text
+    assert f"cores changed from {cores()} to 500" in caplog.text
+    monkeypatch.undo()
+    caplog.clear()
+    del written["hardware"]  # as an earlier version wrote it
+    write_json(finished / train.SETUP, written)
+    with caplog.at_level(logging.INFO):
+        assert train.main(["--run", str(finished), "--resume"]) == 0
+    assert "bit for bit" not in caplog.text and read_json(finished / train.SETUP)["hardware"] == hardware()
 
 
 # --- numbers that are not finite
@@ -288,6 +307,31 @@ def test_a_full_disk_at_the_start_ends_with_a_sentence(tmp_path, drawn_folder, m
     assert status["state"] == "failed" and "is full" in status["reason"]
 
 
+@pytest.mark.parametrize("number", [errno.EACCES, errno.EROFS])
+@pytest.mark.parametrize("at", ["mkdir", "open"])
+def test_a_run_that_cannot_be_made_or_written_gets_a_sentence(at, number, tmp_path, drawn_folder, monkeypatch, capsys):
+    path, do = tmp_path / "made" / "run", getattr(os, at)
+
+    def refused(place, *arguments, **named):
+        if str(place).startswith(str(path.parent if at == "mkdir" else path)):
+            raise OSError(number, os.strerror(number), str(place))
+        return do(place, *arguments, **named)
+
+    monkeypatch.setattr(os, at, refused)
+    assert start(path, drawn_folder) == ending.EXIT_DISK == 5
+    said = f"The training could not go on: {path} can't be written ({os.strerror(number)}); make it writable.\n"
+    assert capsys.readouterr().err == said
+
+
+def test_a_folder_of_pictures_that_cannot_be_read_is_not_taken_for_the_run(tmp_path, drawn_folder, monkeypatch):
+    def refused(settings):
+        raise PermissionError(errno.EACCES, "Permission denied", str(drawn_folder / "trainB"))
+
+    monkeypatch.setattr(data, "load_pictures", refused)
+    with pytest.raises(PermissionError):
+        start(tmp_path / "run", drawn_folder)
+
+
 def test_what_nobody_foresaw_is_in_the_status_and_raised(tmp_path, drawn_folder, monkeypatch):
     monkeypatch.setattr(data, "load_pictures", lambda settings: 1 / 0)
     with pytest.raises(ZeroDivisionError):
@@ -303,6 +347,19 @@ def test_what_will_not_fit_is_refused_before_pictures_are_read(tmp_path, drawn_f
     assert "10 MB are available" in (message := capsys.readouterr().err) and "--no-preflight" in message
     assert message.count("\n") == 1
     assert start(tmp_path / "run", drawn_folder, "--no-preflight") == ending.EXIT_DISK
+
+
+@pytest.mark.skipif(sys.platform == "darwin", reason="there every name is UTF-8")
+def test_folders_whose_names_are_not_utf_8_are_trained_from_and_into(machine, drawn_folder, tmp_path, monkeypatch, caplog):
+    monkeypatch.setattr(train, "build", machine.built)
+    pictures, path = (tmp_path / os.fsdecode(name) for name in (b"caf\xe9", b"frost \xff"))
+    shutil.copytree(drawn_folder, pictures)
+    with caplog.at_level(logging.INFO):
+        assert start(path, pictures, "--steps=1") == 0
+        assert train.main(["--run", str(path), "--resume", "--steps=2"]) == 0
+    assert read_json(Run(path).config)["data"] == str(pictures) and Run(path).read_status()["state"] == "finished"
+    assert pair.read_pair_json(Run(path).pair)["step"] == 2 and str(pictures) in caplog.text
+    assert not list(path.glob(".*"))
 
 
 def test_a_run_finds_its_pictures_wherever_it_is_resumed_from(drawn_folder, tmp_path, monkeypatch):
@@ -379,6 +436,7 @@ def test_the_heart_beats_through_a_long_step_and_says_since_when_it_lasts(finish
     (["--run", "RUN", "--drawn", "--start-from", "nowhere"], "nowhere is not a pair"),
     (["--run", "RUN", "--drawn", "--teacher", "nowhere"], "nowhere is not a pair"),
     (["--run", "RUN", "--filters", "0"], "filters is 0"),
+    (["--run", "RUN", "--rime", "PICTURES", "--data", "PICTURES"], "more than one way, by --data and --rime; give"),
     (["--run", "RUN", "--resume", "--drawn"], "There is no run"),
     (["--run", "FILE", "--drawn"], "is a file; choose a directory"),
     (["--run", "PICTURES", "--drawn"], "holds other files and no run (a.png, b.png, c.png, …)"),
