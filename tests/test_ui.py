@@ -675,6 +675,20 @@ def test_a_batch_that_was_asked_to_stop_says_so_until_it_does(asleep, photo):
     assert "Stopped;" in report(batch, 0)
 
 
+def test_a_batch_of_paintings_freezes_and_its_words_say_so(asleep, photo):
+    worker = batches.Batches(asleep)
+    first, second = worker.begin([photo], direction="frost"), worker.begin([photo], direction="frost")
+    until(lambda: first.state == "painting")
+    assert "Batches before this one: 1." in report(second, 1)
+    worker.stop(first)
+    assert "after this painting" in report(first, 0)
+    asleep.loading.set_result(Negative())
+    until(lambda: second.ended)
+    assert "1 of 1 paintings froze" in report(second, 0) and "1 幅画中 1 幅已凝霜" in report(second, 0)
+    first.state = "stopped"
+    assert "paintings had frozen" in report(first, 0)
+
+
 def test_a_batch_is_kept_for_an_hour_after_its_end_however_long_it_waited(asleep, photo, monkeypatch):
     """The clock of batches goes two hours ahead while one is under way; what it has still to paint is not swept meanwhile."""
     worker = batches.Batches(asleep)

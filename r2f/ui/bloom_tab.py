@@ -23,7 +23,7 @@ from r2f.images import UnreadablePicture, list_pictures, read_picture
 from r2f.ui import painting
 from r2f.ui.painters import Offer, PainterAsleep, Painters, quality_of, way_back_of
 from r2f.ui.painting import NoPhoto, Result, Results, Wilted, data_url
-from r2f.ui.words import both, english, refusal, t, two
+from r2f.ui.words import both, english, refusal, t, towards, two
 
 log = logging.getLogger("r2f")
 
@@ -67,9 +67,23 @@ SAVE = """(file) => {
 COPY_LINK = """async (key) => {
   const link = new URL(location.href);
   link.search = ""; link.searchParams.set("flower", key.split(".")[0]);
-  const say = document.querySelector("#link-said");
-  try { await navigator.clipboard.writeText(link); say.dataset.copied = 1; }
-  catch { say.textContent = link; }
+  const [copied, shown] = document.querySelector("#link-said").children, asked = document.body.linkAsked = {};
+  let can = true;
+  try { await navigator.clipboard.writeText(link); } catch { can = false; }  // pages over http and in frames have no clipboard
+  if (document.body.linkAsked !== asked) return;  // another picture has come meanwhile
+  copied.hidden = !can; shown.hidden = can; shown.textContent = link;
+}"""
+FORGET_LINK = """() => {
+  document.body.linkAsked = null;
+  for (const part of document.querySelectorAll("#link-said > *")) part.hidden = true;
+}"""
+
+# An answer that comes late must not hang where another picture has come meanwhile, or none is left: the browser looks first.
+SHOW_CONVERTED = """(photo, of, files) => {
+  if (files && photo?.path === of) return [files[0]];
+}"""
+SHOW_SO_FAR = """(key, curtain, of, files) => {
+  if (curtain?.[0] && files && key === of) return [files[1], files];
 }"""
 
 
@@ -95,6 +109,8 @@ def bloom_tab(painters: Painters, results: Results, examples: Path) -> tuple[gr.
     kept = gr.BrowserState("", storage_key="rime2flower", secret="let yourself bloom")  # the key of the result on the wall
     asked = kept  # where the browser puts the key that it chose last instead
     parcel = gr.File(visible="hidden", elem_id="parcel")
+    converted, so_far = ((gr.Textbox(visible="hidden"), gr.File(visible="hidden", file_count="multiple"))  # of what, and files
+                         for _ in range(2))
     with gr.Column(visible=False, elem_id="closer") as closer:
         with gr.Row(elem_id="sliders"):
             with gr.Column(min_width=280):
@@ -114,7 +130,7 @@ def bloom_tab(painters: Painters, results: Results, examples: Path) -> tuple[gr.
                 get_mp4 = gr.Button(t("get_mp4"), elem_id="get-mp4")
                 get_webp = gr.Button(t("get_webp"), elem_id="get-webp")
                 get_link = gr.Button(t("get_link"), elem_id="get-link")
-            gr.HTML(f'<p id="link-said" role="status">{both("link_copied")}</p>')
+            gr.HTML(f'<p id="link-said" role="status"><span hidden>{both("link_copied")}</span><span hidden></span></p>')
             seconds = gr.Slider(3, 6, 4, step=0.5, label=t("film_seconds"), elem_id="film-seconds", buttons=[])
     behind = gr.HTML(elem_id="behind")
     shelves_of = {way: row for way, folder in (("bloom", examples), ("frost", examples / "paintings"))
@@ -157,8 +173,14 @@ def bloom_tab(painters: Painters, results: Results, examples: Path) -> tuple[gr.
         return [None, None, None, None, "", gr.skip(), hidden(), gr.skip(), hidden(), gr.Timer(active=False)]
 
     gr.on([photo.clear, photo.upload], clear, None, wall, **FAST)
-    photo.upload(lambda data: painting.as_browsers_show(data) or gr.skip(), photo, photo, preprocess=False,
-                 show_progress="hidden", api_visibility="private", concurrency_limit=2)
+
+    def convert(data):
+        path = painting.as_browsers_show(data)
+        return (data["path"], [path]) if path else (None, None)
+
+    conversion = photo.upload(convert, photo, [*converted], preprocess=False, show_progress="hidden", api_visibility="private",
+                              concurrency_limit=2, trigger_mode="multiple")  # of the next photo, too, before this one is done
+    conversion.success(None, [photo, *converted], photo, js=SHOW_CONVERTED)
 
     def turn(direction):
         """Everything that is called differently the other way round."""
@@ -166,19 +188,25 @@ def bloom_tab(painters: Painters, results: Results, examples: Path) -> tuple[gr.
         labels = ("painting", "rime", "painting_again", "strength_frost", "painting_rime", "painting_way_back") if frost else \
             ("rime", "flower", "rime_again", "strength", "photo_flower", "photo_again")
         shelves = [gr.update(visible=frost == (way == "frost")) for way in shelves_of]
-        return [*(gr.update(label=t(key)) for key in labels), gr.update(value=t("freeze" if frost else "bloom")), *shelves]
+        named = [gr.update(label=t(key)) for key in (*labels, towards(direction, "difference"))]
+        named[0]["placeholder"] = t(towards(direction, "drop_photo"))
+        said = [gr.update(value=t(key)) for key in ("freeze" if frost else "bloom", towards(direction, "get_png"))]
+        return [*named, *said, *shelves]
 
-    direction.change(turn, direction, [photo, flower, again, amount, to_flower, to_again, button, *shelves_of.values()], **FAST)
+    direction.change(turn, direction, [photo, flower, again, amount, to_flower, to_again, difference, button, get_png,
+                                       *shelves_of.values()], **FAST)
     direction.input(lambda: [None, *clear()], None, [photo, *wall], **FAST)
 
     @politely
     def bloom_so_far(key, percent):
         result = results.get(key)
         shown = painting.at_strength(result, number(percent, 0, 100))
-        return shown, (result.shown[0], shown)
+        return key, [result.shown[0], shown]
 
-    amount.release(bloom_so_far, [kept, amount], [flower, to_flower], preprocess=False, show_progress="hidden",
-                   api_visibility="private", concurrency_limit=2, trigger_mode="always_last")  # `number` takes what was typed
+    # Without preprocessing: `number` takes what was typed.
+    released = amount.release(bloom_so_far, [kept, amount], [*so_far], preprocess=False, show_progress="hidden",
+                              api_visibility="private", concurrency_limit=2, trigger_mode="always_last")
+    released.success(None, [kept, to_flower, *so_far], [flower, to_flower], js=SHOW_SO_FAR)
 
     @politely
     def difference_shown(key):
@@ -204,6 +232,7 @@ def bloom_tab(painters: Painters, results: Results, examples: Path) -> tuple[gr.
         offer(button_of, lambda key, percent, length, suffix=suffix: painting.film_of(
             results.get(key), number(percent, 0, 100), number(length, 3, 6), suffix), concurrency_id="film", concurrency_limit=1)
     get_link.click(None, kept, None, js=COPY_LINK)
+    gr.on([photo.change, kept.change], None, js=FORGET_LINK)
 
     room = [*wall, photo, direction]
     unchanged = dict.fromkeys(room, gr.skip())

@@ -35,26 +35,29 @@ ROOM = f"""<div class="live">
 
 HEAD = """<script>
 (() => {
-  let camera = null;  // the stream while it is open
+  let camera = null, asked = false;  // the stream while it is open; whether one was asked for and has not come
   const find = (selector) => document.querySelector(`#live ${selector}`);
   const say = (english, chinese) => {
     const words = document.documentElement.lang.startsWith("zh") ? chinese : english, said = find("#live-said");
     if (said && said.textContent !== words) said.textContent = words;
   };
   async function open() {
+    if (asked || camera) return;  // of two streams one would never end
     const video = find("video"), shown = find("canvas");
+    asked = true;
     try {
       camera = await navigator.mediaDevices.getUserMedia(
         {video: {width: {ideal: 640}, height: {ideal: 480}, facingMode: "environment"}});
     } catch {
       return say("The camera stays closed: there is none, or the browser keeps it.", "镜头没有打开：没有镜头，或浏览器不允许。");
-    }
+    } finally { asked = false; }
+    if (!video.offsetParent) return close();  // the room was left meanwhile
     video.srcObject = camera;
-    await video.play();
     const own = camera, facing = camera.getVideoTracks()[0]?.getSettings().facingMode;
     find(".live").classList.toggle("mirrored", facing !== "environment");
     find("#live-start").hidden = true; find("#live-stop").hidden = false; find("#live-stop").focus();
     say("The first frame is on its way…", "第一帧就来……");
+    video.play().catch(() => {});  // it was closed at once
     const small = document.createElement("canvas"), back = [];
     while (camera === own) {
       if (document.hidden || !video.videoWidth || !video.offsetParent) { await pause(300); continue; }

@@ -8,7 +8,7 @@ from r2f.bloom import BRUSHES, SIZES
 from r2f.ui.batch import BadBatch, Batch, Batches
 from r2f.ui.painters import Painters
 from r2f.ui.painting import DIRECTIONS
-from r2f.ui.words import both, refusal, t
+from r2f.ui.words import both, refusal, t, towards
 
 TICK_SECONDS = 1
 FAST = dict(queue=False, show_progress="hidden", api_visibility="private")
@@ -43,11 +43,11 @@ def many_tab(painters: Painters, pair: gr.Dropdown) -> None:
     def begin(given, direction, size, brush, pair):
         paths = [Path(each["path"]) for each in given or [] if isinstance(each, dict) and isinstance(each.get("path"), str)]
         if direction not in DIRECTIONS or size not in SIZES or brush not in BRUSHES:
-            raise gr.Error(both("many_none"), print_exception=False)
+            raise gr.Error(both(towards(direction, "many_none")), print_exception=False)
         try:
             batch = batches.begin(paths, direction=direction, size=size, brush=brush, pair=pair)
         except BadBatch as error:
-            text = both(error.key, **error.values) if error.key else refusal(error)
+            text = both(towards(direction, error.key), **error.values) if error.key else refusal(error)
             raise gr.Error(text, print_exception=False) from error
         return {kept: batch.key} | look(batch.key, -1)
 
@@ -61,9 +61,11 @@ def many_tab(painters: Painters, pair: gr.Dropdown) -> None:
         over = batch.state in ("done", "stopped")
         pictures = list(batch.shown)
         return {said: report(batch, batches.before(batch)), wall: gr.update(visible=True),
-                gallery: pictures if len(pictures) != hung else gr.skip(),
+                gallery: gr.update(value=pictures, label=t(towards(batch.direction, "many_gallery")))
+                if len(pictures) != hung else gr.skip(),
                 start: gr.update(visible=over), cancel: gr.update(visible=not (over or batch.cancel.is_set())),
-                home: gr.update(visible=over and bool(batch.zip and pictures)), get_zip: batch.zip if over else gr.skip(),
+                home: gr.update(visible=over and bool(batch.zip and pictures)),
+                get_zip: gr.update(value=batch.zip, label=t(towards(batch.direction, "many_zip"))) if over else gr.skip(),
                 get_csv: batch.csv if over else gr.skip(), timer: gr.update(active=not over), seen: len(pictures)}
 
     start.click(begin, [files, direction, size, brush, pair], looks, preprocess=False, api_visibility="private",
@@ -79,6 +81,11 @@ def many_tab(painters: Painters, pair: gr.Dropdown) -> None:
 
     cancel.click(stop, kept, cancel, **FAST)
 
+    def turn(direction):
+        return gr.update(label=t(towards(direction, "many_files"))), gr.update(value=t(towards(direction, "many_start")))
+
+    direction.change(turn, direction, [files, start], **FAST)
+
 
 def report(batch: Batch, before: int) -> str:
     """How far a batch is, in words and as a bar."""
@@ -87,11 +94,11 @@ def report(batch: Batch, before: int) -> str:
         words = both("many_waiting", before=before)
     elif batch.state == "painting":
         eta = batch.eta_seconds
-        words = (both("many_stopping", done=batch.done, total=total) if batch.cancel.is_set() else
+        words = (both(towards(batch.direction, "many_stopping"), done=batch.done, total=total) if batch.cancel.is_set() else
                  both("many_progress", done=batch.done, total=total, eta="…" if eta is None else spell(eta)))
     else:
         ended = "many_done" if batch.state == "done" else "many_stopped"
-        words = both(ended, good=good, total=total, seconds=f"{batch.seconds:.0f}")
+        words = both(towards(batch.direction, ended), good=good, total=total, seconds=f"{batch.seconds:.0f}")
     bar = (f'<div class="bar" role="progressbar" aria-valuemin="0" aria-valuemax="{total}" aria-valuenow="{batch.done}" '
            f'aria-label="{batch.done} / {total}"><i style="width:{100 * batch.done / total:.0f}%"></i></div>')
     refused = "".join(f"<li>{refusal(sentence)}</li>" for sentence in list(batch.refused))

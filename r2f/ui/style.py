@@ -25,6 +25,7 @@ HEAD = f"""
   const chinese = () => document.documentElement.lang.startsWith("zh");
   const say = (english, zh) => chinese() ? zh : english;
   const name = (part, words) => part.getAttribute("aria-label") !== words && part.setAttribute("aria-label", words);
+  const freezes = () => document.querySelector("#direction input:checked")?.value === "frost";
   function attend() {
     document.querySelector("#note .html-container, #note .prose")?.setAttribute("role", "status");
     for (const [shelf, words] of [["examples", say("Example photo", "示例照片")], ["paintings", say("Example painting", "示例画作")]])
@@ -40,13 +41,18 @@ HEAD = f"""
       name(slider, say("Curtain between the two pictures: arrow keys move it", "两图之间的帘：用方向键移动"));
       slider.setAttribute("aria-valuenow", Math.round(100 * place(slider)));
     }
-    for (const [box, words] of [["to-flower", [say("The photo", "照片"), say("The painting", "画")]],
-                                ["to-again", [say("The photo", "照片"), say("The way back", "归途")]]])
+    const [photo, painting, brought, became, back, parted] = freezes() ? [
+      say("The painting", "画"), say("The rime", "雾凇"), say("Your painting, as you brought it", "你带来的画作"),
+      say("What your painting became", "画作变成的雾凇"), say("The way back: made from the rime alone", "归途：只凭雾凇而来"),
+      say("Map of the differences between your painting and the way back", "画作与归途的差别图"),
+    ] : [
+      say("The photo", "照片"), say("The painting", "画"), say("Your photo, as you brought it", "你带来的照片"),
+      say("What your photo became", "照片变成的画"), say("The way back: made from the painting alone", "归途：只凭画作而来"),
+      say("Map of the differences between your photo and the way back", "照片与归途的差别图"),
+    ];
+    for (const [box, words] of [["to-flower", [photo, painting]], ["to-again", [photo, say("The way back", "归途")]]])
       document.querySelectorAll(`#${box} img`).forEach((image, side) => { if (image.alt !== words[side]) image.alt = words[side]; });
-    for (const [box, words] of [["photo", say("Your photo, as you brought it", "你带来的照片")],
-                                ["flower", say("What your photo became", "照片变成的画")],
-                                ["again", say("The way back: made from the painting alone", "归途：只凭画作而来")],
-                                ["difference", say("Map of the differences between your photo and the way back", "照片与归途的差别图")]])
+    for (const [box, words] of [["photo", brought], ["flower", became], ["again", back], ["difference", parted]])
       document.querySelectorAll(`#${box} .image-frame img, #${box} .image-container img`).forEach((image) => {
         if (image.alt !== words) image.alt = words;
       });
@@ -248,8 +254,8 @@ html:not([lang^="zh"]) [lang="zh"], html[lang^="zh"] [lang="en"] { display: none
 .parcels button:hover, #many-home button:hover, #hub-fetch:hover { border-color: var(--petal); color: var(--petal); }
 #hub-fetch { align-self: flex-end; }
 #film-seconds { max-width: 420px; margin: 0 auto; width: 100%; }
-#link-said { text-align: center; font-style: italic; margin: 0; display: none; overflow-wrap: anywhere; }
-#link-said[data-copied] { display: block; }
+#link-said { text-align: center; font-style: italic; margin: 0; overflow-wrap: anywhere; }
+#link-said > span + span { font-style: normal; user-select: all; }
 #finer fieldset, #finer .block, #many .gr-accordion .block { background: none; border: 0; box-shadow: none; padding: .2rem 0; overflow: visible; }
 #finer label.selected, #many label.selected { background: var(--block-background-fill); border-color: var(--petal);
   color: var(--body-text-color); }

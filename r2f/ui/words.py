@@ -23,6 +23,7 @@ WORDS = {  # key: (English, Chinese); {names} are filled in by `both`
     "painting": ("Flower painting", "花卉画"),
     "painting_again": ("Flower again", "重归花卉"),
     "drop_photo": ("Drop a photo of rime\nor touch to choose one", "把雾凇照片放到这里\n或轻触选择"),
+    "drop_photo_frost": ("Drop a flower painting\nor touch to choose one", "把花卉画放到这里\n或轻触选择"),
     "direction": ("Direction", "方向"),
     "way_bloom": ("A photo blooms", "照片开成花"),
     "way_frost": ("A painting freezes", "画作结成霜"),
@@ -39,8 +40,10 @@ WORDS = {  # key: (English, Chinese); {names} are filled in by `both`
     "strength_frost": ("How far it has frozen, %", "凝霜的程度，%"),
     "show_difference": ("Where did they part?", "差别在哪里？"),
     "difference": ("Dark where the way back equals the photo", "越暗，归途与原照片越一致"),
+    "difference_frost": ("Dark where the way back equals the painting", "越暗，归途与原画作越一致"),
     "take_home": ("Take it home", "带它回家"),
     "get_png": ("The painting · PNG", "画作 · PNG"),
+    "get_png_frost": ("The rime · PNG", "雾凇 · PNG"),
     "get_triptych": ("The triptych · PNG", "三联画 · PNG"),
     "get_mp4": ("The film · MP4", "绽放短片 · MP4"),
     "get_webp": ("The film · WebP", "绽放短片 · WebP"),
@@ -60,11 +63,15 @@ WORDS = {  # key: (English, Chinese); {names} are filled in by `both`
     "fetch": ("Fetch", "请来"),
     # many photos
     "many_files": ("Drop up to {most} photos here, or a zip of them", "把至多 {most} 张照片或一个 zip 放到这里"),
+    "many_files_frost": ("Drop up to {most} paintings here, or a zip of them", "把至多 {most} 幅画或一个 zip 放到这里"),
     "many_start": ("Let them bloom", "让它们绽放"),
+    "many_start_frost": ("Let them freeze", "让它们凝霜"),
     "many_cancel": ("Stop here", "到此为止"),
     "many_zip": ("All paintings · ZIP", "全部画作 · ZIP"),
+    "many_zip_frost": ("All pictures of rime · ZIP", "全部雾凇 · ZIP"),
     "many_csv": ("Figures · CSV", "数据 · CSV"),
     "many_gallery": ("What they bloomed into", "它们开成了"),
+    "many_gallery_frost": ("What they froze into", "它们凝成了"),
     # the train room: watching and acting
     "tw_new": ("Train a painter of your own", "训练一位自己的画师"),
     "tw_stop": ("Stop and save", "停下并保存"),
@@ -139,13 +146,20 @@ SENTENCES = {  # the same for what only ever appears in HTML
              "这朵花已经谢了：图片在这里只保留一小时。请再绽放一次。"),
     "link_copied": ("The link is copied; it opens this flower for an hour.", "链接已复制；一小时内可打开这朵花。"),
     "many_none": ("Please choose some photos first.", "请先选几张照片。"),
+    "many_none_frost": ("Please choose some paintings first.", "请先选几幅画。"),
     "many_too_many": ("At most {most} photos at once, please; these are {given}.", "一次至多 {most} 张；这里有 {given} 张。"),
+    "many_too_many_frost": ("At most {most} paintings at once, please; these are {given}.",
+                            "一次至多 {most} 幅；这里有 {given} 幅。"),
     "many_busy": ("Many people are blooming right now; please try again in a few minutes.", "现在绽放的人很多；请几分钟后再试。"),
-    "many_waiting": ("{before} batches before this one.", "前面还有 {before} 批。"),
+    "many_waiting": ("Batches before this one: {before}.", "前面的批数：{before}。"),
     "many_progress": ("{done} of {total}, about {eta} to go.", "{done} / {total}，大约还要 {eta}。"),
     "many_stopping": ("{done} of {total}; it stops after this photo.", "{done} / {total}；画完这张就停。"),
+    "many_stopping_frost": ("{done} of {total}; it stops after this painting.", "{done} / {total}；这幅凝霜后就停。"),
     "many_done": ("{good} of {total} photos bloomed in {seconds} s.", "{total} 张照片中 {good} 张已绽放，用时 {seconds} 秒。"),
+    "many_done_frost": ("{good} of {total} paintings froze in {seconds} s.",
+                        "{total} 幅画中 {good} 幅已凝霜，用时 {seconds} 秒。"),
     "many_stopped": ("Stopped; {good} of {total} photos had bloomed.", "已停下；{total} 张照片中 {good} 张已绽放。"),
+    "many_stopped_frost": ("Stopped; {good} of {total} paintings had frozen.", "已停下；{total} 幅画中 {good} 幅已凝霜。"),
     "many_gone": ("Those pictures are gone: they are kept here for an hour.", "那些图片已经不在了：这里只保留一小时。"),
     "live_idle": ("What it sees blooms as fast as the painter can, and is kept nowhere.",
                   "镜头所见随画师的速度绽放，不留存。"),
@@ -264,6 +278,11 @@ def translations() -> gr.I18n:
 
 
 I18N = translations()
+
+
+def towards(direction: str, key: str) -> str:
+    """The key of the words for that direction: where a painting freezes, some have others."""
+    return f"{key}_frost" if direction == "frost" and f"{key}_frost" in _ALL else key
 
 
 def t(key: str):

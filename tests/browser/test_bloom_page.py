@@ -153,6 +153,73 @@ def test_a_picture_that_browsers_cannot_show_is_shown_all_the_same(open_page, ph
     assert take_home(page, "#get-png").name == "scan-flower.png"
 
 
+def hold(page, is_held):
+    """Keeps back what the browser asks for with such data; gives the list of what is held."""
+    held = []
+    page.route("**/queue/join*", lambda route: held.append(route) if is_held(route.request.post_data_json["data"])
+               else route.continue_())
+    return held
+
+
+def let_go(page, held):
+    """What was held is answered, late."""
+    route = held.pop()
+    with page.expect_response(lambda answer: answer.request == route.request):
+        route.continue_()
+    page.wait_for_timeout(1500)  # until the page has it
+
+
+def test_a_converted_picture_that_comes_late_takes_no_others_place(open_page, photos, tmp_path):
+    pixels = photos["odd"][1]
+    scans = [tmp_path / "first.tif", tmp_path / "second.tif"]
+    for scan, shown in zip(scans, (pixels, pixels[::-1]), strict=True):
+        Image.fromarray(shown).save(scan)
+    page = open_page()
+    held = hold(page, lambda data: "first.tif" in str(data))
+
+    def bring(scan):
+        page.locator("#photo input[type=file]").set_input_files(scan)
+
+    bring(scans[0])
+    page.get_by_role("button", name="Remove Image").click()
+    assert len(held) == 1
+    bring(scans[1])  # converted though the first one is not done
+    page.wait_for_function("document.querySelector('#photo img')?.naturalWidth > 0", timeout=60 * SECONDS)
+    let_go(page, held)
+    assert np.array_equal(shown_pixels(page, "#photo img"), pixels[::-1])
+    page.get_by_role("button", name="Remove Image").click()
+    bring(scans[0])
+    page.wait_for_timeout(500)
+    page.get_by_role("button", name="Remove Image").click()
+    let_go(page, held)
+    expect(page.locator("#photo img")).to_have_count(0)
+    expect(page.locator(".toast-body")).to_have_count(0)
+
+
+def test_a_strength_that_comes_late_hangs_no_old_painting(open_page, photo):
+    page = open_page()
+    bloom(page, photo)
+    held = hold(page, lambda data: len(data) == 2)
+
+    def release():
+        number = page.locator("#strength input[type=range]")
+        number.focus()
+        page.keyboard.press("Home")
+        number.dispatch_event("pointerup")
+        page.wait_for_timeout(500)
+
+    expect(page.locator("#to-flower img")).to_have_count(2)
+    release()
+    release()  # waits for the first one
+    page.get_by_role("button", name="Remove Image").click()
+    expect(page.locator("#closer")).to_be_hidden()
+    let_go(page, held)
+    let_go(page, held)
+    for name in PICTURES:
+        expect(page.locator(f"#{name} img")).to_have_count(0)
+    expect(page.locator(".toast-body")).to_have_count(0)
+
+
 def test_strength_is_taken_from_the_pictures_at_hand(open_page, photo, screenshot):
     page = open_page()
     bloom(page, photo)
@@ -257,6 +324,30 @@ def test_results_survive_a_reload_and_a_link_opens_them_elsewhere(open_page, ser
     expect(stale.get_by_text("This flower has wilted")).to_be_visible()
 
 
+def test_without_a_clipboard_the_link_is_shown_until_another_picture_comes(open_page, photo):
+    page = open_page(width=390, height=844, has_touch=True, is_mobile=True)
+    page.evaluate("() => { navigator.clipboard.writeText = () => Promise.reject(new Error('none')); }")
+    bloom(page, photo)
+    page.get_by_role("button", name="Take it home").click()
+    copied, link = page.get_by_text("The link is copied"), page.locator("#link-said").get_by_text("?flower=")
+    expect(copied).to_be_hidden()
+    page.locator("#get-link").click()
+    expect(link).to_be_visible()
+    expect(copied).to_be_hidden()
+    assert page.evaluate("document.documentElement.scrollWidth") <= 390
+    link.click()
+    assert page.evaluate("getSelection().toString()") == link.inner_text()
+    page.evaluate("delete navigator.clipboard.writeText")
+    page.locator("#get-link").click()
+    expect(copied).to_be_visible()
+    expect(link).to_be_hidden()
+    page.locator("#bloom").click()  # another painting comes
+    expect(copied).to_be_hidden()
+    expect(link).to_be_hidden()
+    page.locator("#get-link").click()
+    expect(copied).to_be_visible()
+
+
 def test_who_follows_a_link_never_gets_the_file_that_was_brought(open_page, server, photo):
     page = open_page()
     bloom(page, photo)
@@ -309,10 +400,18 @@ def test_a_painting_freezes_and_blooms_again(open_page, tmp_path, screenshot):
     expect(page.locator("#flower > label")).to_contain_text("Rime")
     expect(page.locator("#paintings button").first).to_have_attribute("aria-label", "Example painting 1")
     expect(page.locator("#examples")).to_be_hidden()
+    expect(page.locator("#photo")).to_contain_text("Drop a flower painting")
     bloom(page, path)
     expect(page.locator("#to-flower > label")).to_contain_text("Painting ↔ rime")
     assert shown_size(page, "flower") == [261, 200]
+    for name, words in (("photo", "Your painting, as you brought it"), ("flower", "What your painting became"),
+                        ("again", "The way back: made from the rime alone")):
+        expect(page.locator(f"#{name} img")).to_have_attribute("alt", words)
+    for name, second in (("to-flower", "The rime"), ("to-again", "The way back")):
+        for image, words in zip(page.locator(f"#{name} img").all(), ("The painting", second), strict=True):
+            expect(image).to_have_attribute("alt", words)
     assert take_home(page, "#get-png").name == "meadow-rime.png"
+    expect(page.locator("#get-png")).to_have_text("The rime · PNG")
     screenshot(page, "frost-1440")
 
 

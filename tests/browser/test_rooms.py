@@ -90,6 +90,21 @@ def test_a_batch_stops_when_asked_and_what_was_done_can_be_taken_home(open_page,
     expect(page.locator("#many-start")).to_be_visible()
 
 
+def test_paintings_freeze_in_many_photos_and_it_says_so_whatever_is_chosen_next(open_page, batch):
+    page = open_page()
+    enter(page, "Many photos")
+    page.locator("#many").get_by_role("button", name="Finer settings").click()
+    page.locator("#many").get_by_text("A painting freezes").click()
+    expect(page.locator("#many-start")).to_have_text("Let them freeze")
+    expect(page.locator("#many-files > label")).to_contain_text("Drop up to 50 paintings here")
+    send(page, batch[-2:])
+    page.locator("#many").get_by_text("A photo blooms").click()
+    expect(page.locator("#many-said")).to_contain_text("2 of 2 paintings froze", timeout=60 * SECONDS)
+    expect(page.locator("#many-zip")).to_have_text("All pictures of rime · ZIP")
+    expect(page.locator("#many-gallery > label")).to_contain_text("What they froze into")
+    expect(page.locator("#many-start")).to_have_text("Let them bloom")
+
+
 def test_a_zip_that_leads_out_of_itself_is_refused_in_a_sentence(open_page, tmp_path):
     packed = tmp_path / "away.zip"
     with zipfile.ZipFile(packed, "w") as archive:
@@ -121,6 +136,51 @@ def test_live_shows_what_the_camera_sees_in_bloom_and_how_fast(open_page, server
     expect(page.locator("#live-said")).to_have_text("The camera is closed.")
     assert not page.evaluate("document.querySelector('#live video').srcObject")
     assert files_of(server) == before  # nothing that the camera saw reached the disk
+
+
+@pytest.fixture
+def slow_camera(open_page):
+    """slow_camera() opens the page, whose cameras come only after a second; `streams` holds them."""
+    def slow_camera():
+        page = open_page()
+        page.evaluate("""() => {
+          const media = navigator.mediaDevices, get = media.getUserMedia.bind(media);
+          window.streams = [];
+          media.getUserMedia = async (wanted) => {
+            await new Promise((done) => setTimeout(done, 1000));
+            const stream = await get(wanted);
+            window.streams.push(stream);
+            return stream;
+          };
+        }""")
+        enter(page, "Live")
+        return page
+    return slow_camera
+
+
+STATES = "window.streams.flatMap((stream) => stream.getTracks().map((track) => track.readyState))"
+
+
+def test_a_double_click_opens_one_camera_and_closing_it_leaves_none_on(slow_camera):
+    page = slow_camera()
+    page.locator("#live-start").dblclick()
+    page.locator("#live-stop").click()
+    page.wait_for_timeout(1500)  # in which a second one would come
+    assert page.evaluate(STATES) == ["ended"]
+    page.locator("#live-start").click()  # and again
+    page.wait_for_function(f"{STATES}.includes('live')")
+    expect(page.locator("#live-stop")).to_be_visible()
+
+
+def test_a_camera_that_comes_after_its_room_was_left_is_closed(slow_camera):
+    page = slow_camera()
+    page.locator("#live-start").click()
+    enter(page, "About")
+    page.wait_for_function("window.streams.length > 0")
+    page.wait_for_function(f"{STATES}.every((state) => state === 'ended')")
+    enter(page, "Live")
+    expect(page.locator("#live-said")).to_have_text("The camera is closed.")
+    expect(page.locator("#live-start")).to_be_visible()
 
 
 def test_frames_are_passed_over_rather_than_queued(server):
