@@ -5,6 +5,7 @@ GRADIO_SERVER_NAME, GRADIO_SHARE) work as usual; an option wins over its variabl
 """
 
 import argparse
+import contextlib
 import os
 import signal
 import sys
@@ -71,7 +72,8 @@ def main() -> None:
     if named := os.environ.get("GRADIO_TEMP_DIR"):
         Path(named).mkdir(parents=True, exist_ok=True)
     from r2f.ui.cache import PREFIX, held, keep_bounded
-    with tempfile.TemporaryDirectory(prefix=PREFIX, dir=named, ignore_cleanup_errors=True) as folder, held(Path(folder)):
+    with (contextlib.suppress(KeyboardInterrupt),  # it may also be told to end while it is opening
+          tempfile.TemporaryDirectory(prefix=PREFIX, dir=named, ignore_cleanup_errors=True) as folder, held(Path(folder))):
         cache = os.environ["GRADIO_TEMP_DIR"] = str(Path(folder, "cache"))
         from r2f.ui.page import build_page, launch_arguments
         from r2f.ui.painters import Painters

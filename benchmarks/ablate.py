@@ -318,8 +318,7 @@ def main(arguments: list[str] | None = None) -> int:
         print(error, file=sys.stderr)
         return 2
     if not options.table:
-        for number in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(number, lambda *_: workers.end())
+        before = {number: signal.signal(number, lambda *_: workers.end()) for number in (signal.SIGINT, signal.SIGTERM)}
         clock = threading.Timer(60 * (options.minutes or 0), workers.end)
         clock.daemon = True
         if options.minutes:
@@ -334,6 +333,8 @@ def main(arguments: list[str] | None = None) -> int:
         with ThreadPoolExecutor(options.jobs) as pool:
             list(pool.map(one, options.variants))
         clock.cancel()
+        for number, handler in before.items():
+            signal.signal(number, handler)
     print(table(ablation, options.variants))
     if options.sheet:
         write_picture(sheet(ablation, options.variants, list_pictures(options.photos)[:6], options.side), options.sheet)

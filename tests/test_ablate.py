@@ -3,6 +3,7 @@
 import argparse
 import json
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -86,7 +87,9 @@ def test_no_two_variants_are_the_same():
 
 
 def test_what_is_judged_is_not_done_again_and_its_checkpoints_are_gone(command, calls, tmp_path, capsys):
+    handlers = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)]
     assert ablate.main([*command, "--variants", "plain", "r2f"]) == 0
+    assert [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)] == handlers  # Ctrl-C ends what comes after
     assert [call[:2] for call in calls] == [(name, f"r2f.{what}") for name in ("plain", "r2f") for what in ("train", "evaluate")]
     assert not (tmp_path / "out/plain/checkpoints").exists()
     calls.clear()
