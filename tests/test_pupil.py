@@ -388,7 +388,15 @@ def interrupted(monkeypatch, name, presses=1):
     return steps
 
 
-@pytest.mark.usefixtures("untraced")
+@pytest.fixture
+def heard():
+    """Ctrl-C as a person's program has it; tests that run in the background of a script inherit that it is ignored."""
+    ours = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, ours)
+
+
+@pytest.mark.usefixtures("untraced", "heard")
 def test_stopped_it_keeps_what_it_learned(pairs, monkeypatch, caplog):
     network = pair.load_pair(pairs[0])[0]["bloom"]
     before = network.get_weights()
@@ -404,7 +412,7 @@ def test_stopped_it_keeps_what_it_learned(pairs, monkeypatch, caplog):
     assert signal.getsignal(signal.SIGINT) is handler
 
 
-@pytest.mark.usefixtures("untraced")
+@pytest.mark.usefixtures("untraced", "heard")
 def test_ctrl_c_ends_a_lesson_and_a_second_one_the_program_and_both_leave_the_pair(pairs, drawn_folder, tmp_path, monkeypatch,
                                                                                    capsys):
     command = [*options(pairs, drawn_folder, tmp_path / "out"), "--bloom-steps=7", "--frost-steps=7"]

@@ -386,7 +386,11 @@ def test_a_painting_under_way_hangs_there_after_a_reload(open_page, photos, scre
 
 
 def test_closing_the_terminal_takes_the_photos_along(pair, tmp_path):
-    server = Server(pair, tmp_path)
+    ours = signal.signal(signal.SIGHUP, signal.SIG_DFL)  # the tests may run under nohup, where the page ignores it, too
+    try:
+        server = Server(pair, tmp_path)
+    finally:
+        signal.signal(signal.SIGHUP, ours)
     assert server.cache.is_dir()
     assert server.stop(signal.SIGHUP) == 0 and not list(tmp_path.glob("rime2flower-*"))
 
