@@ -60,7 +60,8 @@ HEAD = """<script>
     video.play().catch(() => {});  // it was closed at once
     const small = document.createElement("canvas"), back = [];
     while (camera === own) {
-      if (document.hidden || !video.videoWidth || !video.offsetParent) { await pause(300); continue; }
+      if (!video.offsetParent) return close();  // the room was left
+      if (document.hidden || !video.videoWidth) { await pause(300); continue; }
       const scale = SIDE / Math.max(video.videoWidth, video.videoHeight);
       small.width = Math.round(video.videoWidth * scale); small.height = Math.round(video.videoHeight * scale);
       small.getContext("2d").drawImage(video, 0, 0, small.width, small.height);

@@ -183,6 +183,17 @@ def test_a_camera_that_comes_after_its_room_was_left_is_closed(slow_camera):
     expect(page.locator("#live-start")).to_be_visible()
 
 
+def test_a_camera_closes_when_its_room_is_left(slow_camera):
+    page = slow_camera()
+    page.locator("#live-start").click()
+    page.wait_for_function(f"{STATES}.includes('live')")
+    expect(page.locator("#live-stop")).to_be_visible()
+    enter(page, "About")
+    page.wait_for_function(f"{STATES}.every((state) => state === 'ended')")
+    enter(page, "Live")
+    expect(page.locator("#live-start")).to_be_visible()
+
+
 def test_frames_are_passed_over_rather_than_queued(server):
     file = io.BytesIO()
     Image.fromarray(rime(4, 256)).save(file, "JPEG")
