@@ -116,10 +116,9 @@ class Batches:
         """Queue the photos, or what is in a zip among them. Raises BadBatch."""
         batch = Batch(sources_in(paths), **how)
         with self.come:
-            over = [key for key, old in self.batches.items() if old.ended]
-            for key in over:
-                if time.monotonic() - self.batches[key].ended > BATCH_SECONDS or len(self.batches) >= MOST_BATCHES:
-                    del self.batches[key]
+            for old in [each for each in self.batches.values() if each.ended]:
+                if time.monotonic() - old.ended > BATCH_SECONDS or len(self.batches) >= MOST_BATCHES:
+                    del self.batches[old.key]
             if len(self.waiting) >= MOST_WAITING:
                 raise BadBatch(key="many_busy")
             self.waiting.append(batch)

@@ -1,4 +1,4 @@
-"""The folder of everything visitors brought and got: bounded by age and by size.
+"""The folder of everything visitors brought and got: bounded by age and by size, and gone with its page.
 
 Gradio's own cleaning knows neither the size of the folder nor the files of batches. Knows nothing about pictures or pages.
 """
