@@ -220,7 +220,11 @@ def painted(bloomer: Bloomer, name: str, pictures: list[np.ndarray], folder: Pat
             key = hashlib.sha256(f"{network} {picture.shape}".encode() + np.ascontiguousarray(picture).data).hexdigest()
             path = folder / f"{key[:32]}.png"
             if not path.exists():
-                write_picture(paint(bloomer, name, picture), path)
+                try:
+                    write_picture(paint(bloomer, name, picture), path)
+                except OSError as error:
+                    raise NotSaved(f"A painting was not kept: {what_to_free(error, folder)}. Those kept until now are not "
+                                   "painted again.") from error
             made.append(read_picture(path))
         else:
             made.append(paint(bloomer, name, picture))

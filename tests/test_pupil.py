@@ -460,6 +460,22 @@ def test_a_full_disk_ends_no_lesson_but_the_program_if_it_is_full_to_the_end(pai
     assert last.startswith("The pair was not written: the disk of")
 
 
+def test_a_disk_that_fills_while_the_teacher_paints_leaves_what_it_painted(pairs, drawn_folder, tmp_path, monkeypatch, capsys):
+    write, written = pupil.write_picture, []
+
+    def full(picture, path):
+        if len(written) == 2:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        write(picture, path)
+        written.append(path)
+
+    monkeypatch.setattr(pupil, "write_picture", full)
+    assert pupil.main([*options(pairs, drawn_folder, tmp_path / "out"), f"--paintings={tmp_path / 'kept'}"]) == 5
+    *_, last = capsys.readouterr().err.splitlines()
+    assert last.startswith(f"A painting was not kept: the disk of {tmp_path / 'kept'} is full (") and "not painted again" in last
+    assert sorted((tmp_path / "kept").iterdir()) == sorted(written) and not (tmp_path / "out").exists()
+
+
 def test_where_no_pair_can_be_written_nothing_is_painted(pairs, drawn_folder, tmp_path, monkeypatch, capsys):
     """What is in the folder stays, and the pairs that are learned from do."""
     monkeypatch.setattr(pupil, "painted", lambda *given: pytest.fail("painted in vain"))
