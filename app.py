@@ -36,6 +36,8 @@ def parser() -> argparse.ArgumentParser:
                         help="whether whoever sees the page may train on this machine (default: where only this machine sees it)")
     parser.add_argument("--port", type=int, metavar="N", help="port (default: the first free one from 7860)")
     parser.add_argument("--host", metavar="H", help="address (default: 127.0.0.1, for this machine only)")
+    parser.add_argument("--public", action="store_true", help="others see the page, through a proxy or a tunnel on this machine, "
+                        "or with --host: they may bloom, nothing else")
     parser.add_argument("--share", action="store_true", default=None, help="make a public link, for a week")
     parser.add_argument("--open", action="store_true", help="open the page in the browser")
     return parser
@@ -49,7 +51,7 @@ def is_shared(options: argparse.Namespace) -> bool:
 def is_private(options: argparse.Namespace) -> bool:
     """Whether nobody but this machine sees the page: then it may do what others may not ask for, fetch pairs and train."""
     host = options.host or os.environ.get("GRADIO_SERVER_NAME") or "127.0.0.1"
-    return not (is_shared(options) or os.environ.get("SPACE_ID")) and host in OWN_HOSTS
+    return not (options.public or is_shared(options) or os.environ.get("SPACE_ID")) and host in OWN_HOSTS
 
 
 def may_train(options: argparse.Namespace) -> bool:

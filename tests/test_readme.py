@@ -1,11 +1,20 @@
 """What the README says to type is there: its commands are the newcomer's first contact."""
 
 import json
+import os
 import re
 import shlex
+import shutil
 import subprocess
 import sys
+import urllib.request
 from pathlib import Path
+
+import gradio
+import yaml
+from huggingface_hub.utils import filter_repo_objects
+
+from r2f.pair import FILES
 
 ROOT = Path(__file__).parent.parent
 DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "checkpoints").glob("*/README.md")), *sorted((ROOT / "docs").glob("*.md"))]
@@ -76,3 +85,30 @@ def test_every_file_that_the_documents_link_to_exists():
 def test_every_make_target_in_the_readme_exists():
     targets = set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
     assert set(re.findall(r"^make ([a-z]+)", (ROOT / "README.md").read_text(), re.MULTILINE)) <= targets
+
+
+def test_what_the_readme_sends_to_a_space_is_enough_to_open_the_page(tmp_path):
+    readme = (ROOT / "README.md").read_text()
+    about = yaml.safe_load(re.search(r"```yaml\n---\n(.*?)---\n```", readme, re.DOTALL)[1])
+    assert about["sdk"] == "gradio" and about["sdk_version"].split(".")[:2] == gradio.__version__.split(".")[:2]
+    assert about["python_version"] in ("3.11", "3.12", "3.13") and len(about["short_description"]) <= 60  # more the Hub refuses
+    upload = re.search(r"hf upload (.*?)\n```", readme.replace("\\\n", " "), re.DOTALL)[1]
+    words = shlex.split(upload)
+    wanted = [pattern for option, pattern in zip(words, words[1:], strict=False) if option == "--include"]
+    for name in filter_repo_objects((path.relative_to(ROOT).as_posix() for folder in ("", "r2f", "checkpoints", "examples", "docs")
+                                     for path in (ROOT / folder).glob("**/*" if folder else "*") if path.is_file()),
+                                    allow_patterns=wanted):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(ROOT / name, tmp_path / name)
+    assert all((tmp_path / "checkpoints" / pair / name).is_file() for pair in ("lite", "r2f") for name in FILES)
+    started = subprocess.Popen([sys.executable, about["app_file"]], cwd=tmp_path, text=True, stdout=subprocess.PIPE,
+                               env={**os.environ, "SPACE_ID": "name/rime2flower", "GRADIO_SERVER_NAME": "0.0.0.0"})
+    try:
+        address = re.search(r"The page is at (\S+)", started.stdout.readline())[1]
+        with urllib.request.urlopen(f"{address}config".replace("0.0.0.0", "127.0.0.1"), timeout=60) as answer:
+            parts = [each["props"] for each in json.load(answer)["components"]]
+        assert {"bloom", "own-copy"} <= (names := {each.get("elem_id") for each in parts}) and "train" not in names
+        assert len(next(each["samples"] for each in parts if each.get("elem_id") == "examples")) == 9
+    finally:
+        started.terminate()
+        started.wait(60)

@@ -216,6 +216,22 @@ def test_a_page_for_its_own_machine_answers_to_no_other_name(awake, tmp_path):
             assert client.get("/", headers={"host": host}).status_code == code, host
 
 
+def test_a_page_for_its_own_machine_answers_nobody_whose_request_was_handed_on(awake, tmp_path):
+    """A proxy on the machine may ask under the machine's name for somebody anywhere."""
+    mine, theirs = {"host": "localhost:7860"}, {"host": "rime.example"}
+    handed_on = [{name: "203.0.113.7"} for name in ("X-Forwarded-For", "X-Forwarded-Host", "X-Real-IP", "Forwarded", "Via")]
+    elsewhere = [{"origin": origin} for origin in ("https://rime.example", "null", "http://localhost.rime.example:7860", "")]
+    with client_of(awake, tmp_path, hosts=("127.0.0.1", "localhost", "::1")) as client:
+        for headers in ({}, {"origin": "http://localhost:7860"}, {"origin": "http://127.0.0.1:7860"}):
+            assert client.get("/config", headers=mine | headers).status_code == 200, headers
+        for headers in handed_on + elsewhere:
+            answer = client.get("/config", headers=mine | headers)
+            assert answer.status_code == 403 and "--public" in answer.text, headers
+    with client_of(awake, tmp_path) as client:
+        for headers in handed_on + elsewhere:
+            assert client.get("/config", headers=theirs | headers).status_code == 200, headers
+
+
 # painters
 
 

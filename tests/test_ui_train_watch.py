@@ -273,7 +273,8 @@ def test_the_api_names_no_action_on_trainings(painters, root):
 
 @pytest.mark.parametrize("arguments,space,trains", [
     ([], None, True), (["--no-train"], None, False), (["--host", "0.0.0.0"], None, False), (["--share"], None, False),
-    ([], "someone/rime", False), (["--host", "0.0.0.0", "--train"], None, True)])
+    ([], "someone/rime", False), (["--host", "0.0.0.0", "--train"], None, True), (["--public"], None, False),
+    (["--public", "--host", "127.0.0.1"], None, False)])
 def test_only_a_page_for_its_own_machine_trains_unasked(arguments, space, trains, monkeypatch):
     import app
     for name in ("GRADIO_SHARE", "GRADIO_SERVER_NAME", "SPACE_ID"):
@@ -301,7 +302,9 @@ def test_a_port_that_is_taken_is_told_in_a_sentence_that_names_the_option():
 
 
 def test_how_to_get_a_page_that_trains_is_explained():
-    assert "https://huggingface.co/spaces/someone/rime2flower?duplicate=true" in own_copy("someone/rime2flower")
+    of_a_space = own_copy("someone/rime2flower")
+    assert "git clone https://huggingface.co/spaces/someone/rime2flower rime2flower" in of_a_space
+    assert "uplicate" not in of_a_space  # nobody trains on a duplicate either
     assert "make demo" in own_copy("") and "huggingface" not in own_copy("")
     assert "<script>" not in own_copy("<script>/x")
 

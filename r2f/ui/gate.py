@@ -13,6 +13,7 @@ from starlette.responses import PlainTextResponse
 
 MOST_BODY_BYTES = 1_000_000  # of a request that is no upload, and of a field of an upload: a few file names need far less
 MOST_UNDER_WAY_BYTES = 4_000_000_000  # of all uploads that have not ended: their files can't be deleted before
+FORWARDED = "forwarded", "via", "x-forwarded-for", "x-forwarded-host", "x-forwarded-proto", "x-real-ip"  # headers of proxies
 UPLOAD = f"{route_utils.API_PREFIX}/upload"
 TOO_MUCH = "This is more than the maximum allowed size of what may be on its way at a time; please send less, or try again later."
 
@@ -24,7 +25,8 @@ class Gate:
     handing on what is at a web address, converting screen recordings, and keeping any page's state as a link.
 
     `hosts`: the names by which the page may be asked for, None for any. A page for its own machine has its machine's: otherwise
-    another site could send a browser there under that site's name (DNS rebinding), and do what only its owner may.
+    another site could send a browser there under that site's name (DNS rebinding), and do what only its owner may; and so could
+    anyone whose request a proxy on the machine hands on, which shows by its headers or by the site that the browser is on.
     """
 
     def __init__(self, app, hosts: tuple[str, ...] | None = None):
@@ -33,8 +35,8 @@ class Gate:
     async def __call__(self, scope, receive, send):
         if scope["type"] != "http":
             return await self.app(scope, receive, send)
-        if self.hosts and host_of(scope) not in self.hosts:
-            answer = PlainTextResponse("This page is for its own machine alone; to show it to others, start it with --host.", 403)
+        if self.hosts and not asked_from(scope, self.hosts):
+            answer = PlainTextResponse("This page is for its own machine alone; to show it to others, start it with --public.", 403)
             return await answer(scope, receive, send)
         path, taken = scope["path"].lower().rstrip("/"), 0
 
@@ -65,10 +67,18 @@ class Gate:
             self.under_way -= taken
 
 
-def host_of(scope) -> str | None:
-    """The host that a request names, without its port."""
+def asked_from(scope, hosts: tuple[str, ...]) -> bool:
+    """Whether a request comes from a browser on this machine, on a page under one of the names, or from a program there."""
+    headers = Headers(scope=scope)
+    origin = headers.get("origin")  # "null" of a page without one
+    return (host_of(f"//{headers.get('host', '')}") in hosts and (origin is None or host_of(origin) in hosts)
+            and not any(name in headers for name in FORWARDED))
+
+
+def host_of(address: str) -> str | None:
+    """The host of a web address, without its port."""
     try:
-        return urlsplit(f"//{Headers(scope=scope).get('host', '')}").hostname
+        return urlsplit(address).hostname
     except ValueError:
         return None
 

@@ -46,10 +46,8 @@ def own_copy(space: str) -> str:
     """Why nobody trains here, and how to get a page that does; `space` is "owner/name" on a Space."""
     space = html.escape(space)
     where = f"https://huggingface.co/spaces/{space}"
-    ways = [two(f'<a href="{where}?duplicate=true">Duplicate this Space</a> to an account of your own, or take it to a machine with Python '
-                "3.11 to 3.13, best with a graphics card:",
-                f'把<a href="{where}?duplicate=true">这个 Space 复制</a>到自己的账号，或取到装有 Python 3.11 至 3.13、最好有显卡的机器上：')
-            + COMMANDS.format(where=where)] if space else [
+    ways = [two("Take this Space to a machine with Python 3.11 to 3.13, best with a graphics card:",
+                "把这个 Space 取到装有 Python 3.11 至 3.13、最好有显卡的机器上：") + COMMANDS.format(where=where)] if space else [
         two("In a copy of this project, on a machine with Python 3.11 to 3.13, best with a graphics card:",
             "在本项目的一份副本中，机器装有 Python 3.11 至 3.13，最好有显卡：") + "<pre><code>make demo</code></pre>",
         two("If this page is yours, and everybody who can open it may train on its machine:",
