@@ -99,7 +99,7 @@ class Config:
 
     # what is recorded
     log_steps: int = setting(50, "steps between two lines of metrics")
-    sample_steps: int = setting(1000, "steps between two sample sheets; 0 for none")
+    sample_steps: int = setting(1000, "steps between two sample sheets, the last of the last step; 0 for none")
     sample_count: int = setting(4, "held-out pictures of each domain on a sample sheet")
     checkpoint_steps: int = setting(0, "steps between two checkpoints, besides those by the clock; 0 for none")
     checkpoint_minutes: float = setting(5.0, "minutes between two checkpoints; what a crash can lose at most")

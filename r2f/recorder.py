@@ -51,8 +51,8 @@ class Recorder(keras.callbacks.Callback):
         self.logged_step, self.unwritten, self.failing, self.answered = start, [], {}, {}
         self.reason, self.gpu, self.pairs_per_second, self.line, self.copied_step = "finished", on_gpu(), None, {}, None
         self.heartbeat.say(step=start, total_steps=settings.steps, last_checkpoint=saved_step, started=time.time(),
-                           device=device() if self.gpu else f"cpu ({cores()} cores)", quality_note=self.quality.note,
-                           **self.about_quality(), **usage.now(run.path, self.gpu))
+                           device=device() if self.gpu else f"cpu ({cores()} core{'s' * (cores() != 1)})",
+                           quality_note=self.quality.note, **self.about_quality(), **usage.now(run.path, self.gpu))
         self.bar = tqdm(total=settings.steps, initial=start, unit="step", desc=run.path.name, disable=None)
 
     def on_train_begin(self, logs=None):
@@ -74,7 +74,7 @@ class Recorder(keras.callbacks.Callback):
         self.bar.update()
         if self.every(self.settings.log_steps) or self.step == self.settings.steps:
             self.log_metrics(logs)
-        if due := self.every(self.settings.sample_steps):
+        if due := self.every(self.settings.sample_steps) or self.settings.sample_steps and self.step == self.settings.steps:
             self.write_sample(logs)
         self.answer("sample", lambda: due or self.write_sample(logs))
         self.save_if_due()

@@ -156,6 +156,17 @@ def test_a_finished_run_whose_best_pair_was_not_put_in_place_gets_it_when_it_is_
     assert pair_step(run.pair) == 4
 
 
+# --- samples
+
+
+def test_a_short_training_has_a_sample_too_that_of_its_last_step(finished, machine, tmp_path, monkeypatch):
+    monkeypatch.setattr(recorder, "cores", lambda: 1)
+    run = Run(tmp_path / "run")
+    machine.go_on(run.path, state_at(finished, 5), 5, sample_steps=1000)
+    assert [path.name for path in run.samples.iterdir()] == [f"step_{STEPS:08}.png"]
+    assert run.read_status()["device"] == "cpu (1 core)"
+
+
 # --- requests
 
 

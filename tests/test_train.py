@@ -276,7 +276,7 @@ def test_where_metrics_samples_and_status_fail_training_goes_on_and_metrics_come
     made = machine.go_on(tmp_path / "run", state_at(finished, 1), 1, sample_steps=3)
     assert tried[:3] == [2, 2, 2]
     assert [line["step"] for line in Run(tmp_path / "run").read_metrics()] == [2, 4, 6, 8]
-    assert made.heartbeat.values["write_error"].startswith(f"samples of step 6 not written: the disk of {tmp_path / 'run'}")
+    assert made.heartbeat.values["write_error"].startswith(f"samples of step 8 not written: the disk of {tmp_path / 'run'}")
 
 
 def too_much_of(name):
