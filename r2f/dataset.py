@@ -37,11 +37,13 @@ def prepare(rime: Folder, flowers: Folder, out: str | Path, test: int | None = N
     below `min_side` pixels are left out. `test` pictures of each domain are held out: 168 if not said, but no more than a sixth,
     but at least 8 where there are 32 or more.
     A picture is held out by its content, so a few more pictures move few others. A data set made here earlier is replaced
-    if nothing was added to it, and left alone if it is the same.
+    if nothing in it was added or changed, and left alone if it is the same. If `out` is a link, it stays one.
 
-    Raises BadSource if there is too little to learn from or too little room, NotOurs where `out` holds something else.
+    Raises BadSource if there is too little to learn from or too little room, NotOurs where `out` holds something else, a
+    picture that was changed, one of the two folders, or the working directory.
     """
-    out = Path(out)
+    out = Path(os.path.realpath(out))
+    _check_place(out, rime, flowers)
     report = examine([rime, flowers], image_size, progress)
     kept, left_out = _chosen(report, min_side)
     sets, notes = {}, []
@@ -90,10 +92,11 @@ def differences(folder: str | Path, report: Report) -> list[str]:
         return []
     now = {picture.label: picture.digest for picture in report.pictures}
     then = {f"{name}/{file}": digest for name, files in info["pictures"].items() for file, digest in files.items()}
-    said = {label: "is missing" for label in then.keys() - now.keys()}
-    said |= {label: "was added" for label in now.keys() - then.keys()}
-    said |= {label: "has changed" for label in then.keys() & now.keys() if then[label] != now[label]}
-    return [f"{label} {what} since the data set was made." for label, what in sorted(said.items())]
+    said = {label: "can't be read any more" if (Path(folder) / label).exists() else "is missing since the data set was made"
+            for label in then.keys() - now.keys()}
+    said |= {label: "was added since the data set was made" for label in now.keys() - then.keys()}
+    said |= {label: "has changed since the data set was made" for label in then.keys() & now.keys() if then[label] != now[label]}
+    return [f"{label} {what}." for label, what in sorted(said.items())]
 
 
 def _chosen(report: Report, min_side: int) -> tuple[list[Picture], list[dict]]:
@@ -132,6 +135,16 @@ def _test_count(count: int, wanted: int | None, domain: str, notes: list[str]) -
     return TEST if wanted is None else wanted
 
 
+def _check_place(out: Path, rime: Folder, flowers: Folder) -> None:
+    """Raises NotOurs where no data set may be written, before anything is looked at."""
+    if Path.cwd().is_relative_to(out):
+        raise NotOurs(f"{out} can't be replaced, because you are in it; name a folder below it, or go to another one first.")
+    _made_here(out)
+    for folder in (rime, flowers):
+        if folder.path.resolve().is_relative_to(out):
+            raise NotOurs(f"{folder.path} lies in {out}, which would be replaced; choose another folder for the data set.")
+
+
 @contextmanager
 def _unfinished(out: Path):
     """An empty folder beside `out` for this process alone; it is gone afterwards, also what a killed process left there."""
@@ -157,17 +170,26 @@ def _replaced(out: Path) -> Path:
 
 
 def _made_here(out: Path) -> dict | None:
-    """The dataset.json of what is at `out`, if it is whole; None if there is nothing. Raises NotOurs for anything else."""
+    """The dataset.json of what is at `out`, without its digest if a file has gone; None if there is nothing.
+
+    Raises NotOurs for anything else, and where a picture has changed.
+    """
     if not out.exists() or (out.is_dir() and not any(out.iterdir())):
         return None
     info = read_info(out)
     if info is None:
         raise NotOurs(f"{out} exists and was not made by this command; choose another folder.")
-    expected = {"dataset.json"} | {f"{name}/{file}" for name, files in info["pictures"].items() for file in files}
+    digests = {f"{name}/{file}": digest for name, files in info["pictures"].items() for file, digest in files.items()}
+    expected = {"dataset.json"} | digests.keys()
     found = {path.relative_to(out).as_posix() for path in out.rglob("*") if not path.is_dir()}
     if found - expected:
         raise NotOurs(f"{out} holds something that this command did not put there ({sorted(found - expected)[0]}); "
                       "choose another folder.")
+    for name in sorted(found & digests.keys()):
+        with (out / name).open("rb") as file:
+            if hashlib.file_digest(file, "sha256").hexdigest() != digests[name]:
+                raise NotOurs(f"{out / name} has changed since the data set was made; put it back as it was, delete it (it is "
+                              "made anew), or choose another folder.")
     return info if found == expected else {**info, "digest": ""}  # a file has gone: it is made anew
 
 

@@ -221,12 +221,15 @@ def contact_sheet(report: Report, columns: int = 12, lines: int = 4, side: int =
     """
     paths = {folder.name: folder.path for folder in report.sources}
     gap, heading = 4, 26
+    font = ImageFont.load_default(15)
     bands = []
-    for each in report.folders:
+    for number, each in enumerate(report.folders, 1):
         mine = [picture for picture in report.pictures if picture.folder == each.name]
         count = min(len(mine), columns * max(1, lines // 2 if each.test else lines))
         shown = [mine[place * len(mine) // count] for place in range(count)]
-        bands.append((f"{each.name}: {count:,} of {len(mine):,} pictures", shown))
+        neutral = f"folder {number}, {NOUNS[each.domain]}" if each.domain else f"folder {number}"
+        called = each.name if _can_draw(font, each.name) else neutral
+        bands.append((f"{called}: {count:,} of {len(mine):,} pictures", shown))
     flow, count = [], 0
     for some in report.groups:
         some, left_on_line = some[:columns], columns - len(flow) % columns
@@ -242,7 +245,7 @@ def contact_sheet(report: Report, columns: int = 12, lines: int = 4, side: int =
     tile = side + gap
     heights = [heading + -(-len(shown) // columns) * tile for _, shown in bands]
     sheet = Image.new("RGB", (columns * tile + gap, sum(heights) + gap), "white")
-    pen, font = ImageDraw.Draw(sheet), ImageFont.load_default(15)
+    pen = ImageDraw.Draw(sheet)
     top = 0
     for (title, shown), height in zip(bands, heights, strict=True):
         pen.text((gap, top + 6), title, "black", font)
@@ -254,6 +257,12 @@ def contact_sheet(report: Report, columns: int = 12, lines: int = 4, side: int =
                     sheet.paste(Image.fromarray(square), (gap + column * tile, top + heading + line * tile))
         top += height
     return np.array(sheet)
+
+
+def _can_draw(font: ImageFont.FreeTypeFont, text: str) -> bool:
+    """Whether the font has all of these letters; those that it lacks look like one that there will never be."""
+    lacking = bytes(font.getmask("\uffff"))
+    return all(bytes(font.getmask(letter)) != lacking for letter in set(text))
 
 
 def _square(path, side: int) -> np.ndarray | None:

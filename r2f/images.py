@@ -15,6 +15,7 @@ import warnings
 import zlib
 from collections.abc import Iterator
 from contextlib import suppress
+from functools import lru_cache
 from pathlib import Path
 from typing import BinaryIO
 
@@ -26,6 +27,7 @@ MAX_PIXELS_OF = {"WEBP": 25_000_000, "AVIF": 25_000_000}  # these decoders take 
 MAX_BYTES = 60_000_000  # of the file
 MIN_SIDE = 32  # pixels
 MAX_ASPECT = 20  # long side / short side
+SRGB_LEVELS = 2  # a profile is sRGB if it changes no colour by more: its makers round its curve in several ways
 PICTURE_SUFFIXES = (
     *(".jpg", ".jpeg", ".jpe", ".jfif", ".mpo", ".png", ".apng", ".webp", ".bmp", ".gif"),
     *(".tif", ".tiff", ".avif", ".heic", ".heif"),
@@ -354,11 +356,23 @@ def _white_level(image: Image.Image) -> float | None:
 def _to_srgb(profile: bytes | None, mode: str) -> ImageCms.ImageCmsTransform | None:
     """From an embedded profile to sRGB; None if it is absent, broken, sRGB already or not of this mode."""
     with suppress(Exception):
-        source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
-        fits = source.profile.xcolor_space.strip() == {"RGB": "RGB", "L": "GRAY", "CMYK": "CMYK"}[mode]
-        if fits and "sRGB" not in (source.profile.profile_description or ""):
-            return ImageCms.buildTransform(source, ImageCms.createProfile("sRGB"), mode, "RGB")
+        large = len(profile) > 1_000_000  # is not to be kept in memory
+        return (_transform.__wrapped__ if large else _transform)(profile, mode)
     return None
+
+
+@lru_cache(16)  # photos of one camera have one profile; a transform takes 7 ms to build and may serve several threads at once
+def _transform(profile: bytes, mode: str) -> ImageCms.ImageCmsTransform | None:
+    """What a profile is called says little (there is a "Linear sRGB"), so it is asked what it does to some colours."""
+    source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
+    if source.profile.xcolor_space.strip() != {"RGB": "RGB", "L": "GRAY", "CMYK": "CMYK"}[mode]:
+        return None
+    transform = ImageCms.buildTransform(source, ImageCms.createProfile("sRGB"), mode, "RGB")
+    greys = np.arange(256).repeat(3).reshape(-1, 3)
+    colours = np.stack(np.meshgrid(*[np.arange(0, 256, 51)] * 3), -1).reshape(-1, 3)
+    sample = Image.fromarray(np.concatenate([greys, colours]).astype(np.uint8)[None]).convert(mode)
+    before, after = (np.asarray(each, int) for each in (sample.convert("RGB"), transform.apply(sample)))
+    return transform if np.abs(after - before).max() > SRGB_LEVELS else None
 
 
 def _scaled(size: tuple[int, int], scale: float) -> tuple[int, int]:

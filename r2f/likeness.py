@@ -97,7 +97,9 @@ def with_pixels(looks: list[Look], paths: dict) -> list[Picture]:
 
 
 def alike(looks: list[Look], block: int = 512) -> list[tuple[int, int]]:
-    """Pairs that show the same: their colours, 16 x 16 of them, correlate; or nearly all steps from left to right of 9 x 8 grey
+    """Pairs that show the same, as few as join all that do: each picture with the first that it is joined to by any chain.
+
+    Two show the same if their colours, 16 x 16 of them, correlate; or nearly all steps from left to right of 9 x 8 grey
     levels go the same way and the colours correlate somewhat. The first survives margins, the second watermarks and another
     colouring. Mirrored pictures count as well, empty ones don't.
     """
@@ -105,15 +107,18 @@ def alike(looks: list[Look], block: int = 512) -> list[tuple[int, int]]:
     if not places:
         return []
     tones, steps = (np.stack([getattr(looks[place], name) for place in places]) for name in ("tones", "steps"))
-    pairs = set()
+    first = np.arange(len(places))  # of the pictures joined so far; every pair at once would need memory in the square of them
     for start in range(0, len(places), block):
         for mirrored in (0, 1):
             correlation = tones[start:start + block, 0] @ tones[start:, mirrored].T
             bits = (64 - steps[start:start + block, 0] @ steps[start:, mirrored].T) / 2
             alike = (correlation >= CORRELATION) | ((bits <= HASH_BITS) & (correlation >= CORRELATION_OF_HASH))
-            pairs.update((places[start + one], places[start + other]) for one, other in zip(*np.nonzero(alike), strict=True)
-                         if one < other)
-    return sorted(pairs)
+            alike = np.triu(alike, 1)
+            for one in np.flatnonzero(alike.any(axis=1)):
+                joined = np.zeros(len(places), bool)
+                joined[first[start + one]] = joined[first[start:][alike[one]]] = True
+                first[joined[first]] = joined.argmax()
+    return sorted((places[one], places[other]) for other, one in enumerate(first) if one < other)
 
 
 def group(pictures: list[Picture], pairs: list[tuple[int, int]]) -> list[tuple[Picture, ...]]:

@@ -100,7 +100,7 @@ def unpack(archive: str | Path, folder: str | Path, domain: str = "", progress: 
         part.mkdir(parents=True)
         with _OneGulpAtMost(archive) as file, zipfile.ZipFile(file) as contents:
             members = _members(contents, archive.name)
-            chosen = _choose(Counter(path.parent for path in members), archive.name, domain)
+            chosen = _choose(Counter(path.parent for path in members), archive.name, domain, zipped=True)
             taken = {path.relative_to(chosen): info for path, info in members.items()
                      if path.parent == chosen or (path.parent.parent == chosen and path.parent.name in SETS)}
             _check_room(taken, archive.name, part)
@@ -183,19 +183,29 @@ def _extract(contents: zipfile.ZipFile, info: zipfile.ZipInfo, path: Path) -> No
 
 
 def _counts(root: Path) -> Counter:
-    """How many files with a picture's suffix there are in the folder and those below it, by relative path."""
-    counts = Counter()
-    for number, (here, below, _) in enumerate(os.walk(root)):
-        path = PurePosixPath(Path(here).relative_to(root).as_posix())
-        if number >= MOST_FOLDERS:
-            raise BadSource(f"{root} has more than {MOST_FOLDERS:,} folders in it; name the one with the pictures.")
-        below[:] = sorted(name for name in below if not name.startswith(".")) if len(path.parts) < MOST_DEPTH else []
-        if count := len(list_pictures(here)):
-            counts[path] = count
+    """How many files with a picture's suffix there are in the folder and those below it, by relative path.
+
+    Links to folders count too, but no folder counts twice: one that lies below the root goes by its own path, not by a link.
+    """
+    counts, seen, tops = Counter(), set(), [str(root)]
+    for top in tops:  # the links that are found on the way come last
+        for here, below, _ in os.walk(top):
+            state = os.stat(here)
+            if (state.st_dev, state.st_ino) in seen:
+                below.clear()
+                continue
+            seen.add((state.st_dev, state.st_ino))
+            if len(seen) > MOST_FOLDERS:
+                raise BadSource(f"{root} has more than {MOST_FOLDERS:,} folders in it; name the one with the pictures.")
+            path = PurePosixPath(Path(here).relative_to(root).as_posix())
+            below[:] = sorted(name for name in below if not name.startswith(".")) if len(path.parts) < MOST_DEPTH else []
+            tops += [link for name in below if os.path.islink(link := os.path.join(here, name))]
+            if count := len(list_pictures(here)):
+                counts[path] = count
     return counts
 
 
-def _choose(counts: Counter, name: str, domain: str) -> PurePosixPath:
+def _choose(counts: Counter, name: str, domain: str, zipped: bool = False) -> PurePosixPath:
     """The folder that is meant, of all that hold pictures; for a prepared data set, the one that holds its sets."""
     if not domain:
         roots = {path.parent for path in counts if path.name == "trainA"}
@@ -214,7 +224,10 @@ def _choose(counts: Counter, name: str, domain: str) -> PurePosixPath:
         raise BadSource(f"There are no pictures (JPEG, PNG or WEBP) in {name}.")
     shown = ", ".join(f"{path} ({count:,})" for path, count in sorted(counts.items())[:8])
     more = f" and {len(counts) - 8} more" if len(counts) > 8 else ""
-    raise BadSource(f"{name} has {len(counts)} folders with pictures: {shown}{more}; name the one that is meant.")
+    remedy = "unpack it and name the one that is meant" if zipped else "name the one that is meant"
+    if zipped and not domain:
+        remedy += ", or make a data set with r2f.data prepare, which takes the zip as --rime and as --flowers"
+    raise BadSource(f"{name} has {len(counts)} folders with pictures: {shown}{more}; {remedy}.")
 
 
 def _is_dataset(counts: Counter, root: PurePosixPath) -> bool:

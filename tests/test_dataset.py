@@ -135,6 +135,76 @@ def test_what_was_not_made_here_is_never_touched(folders, tmp_path):
         dataset.prepare(*folders, tmp_path / "file", 3)
 
 
+def test_a_data_set_that_is_a_source_is_never_replaced(folders, tmp_path, monkeypatch):
+    out = tmp_path / "mine"
+    dataset.prepare(*folders, out, 3)
+    before = files(out)
+    (tmp_path / "link").symlink_to(out / "trainB")
+    (tmp_path / "again").symlink_to(out)
+    rime, linked = (source.Folder("rime", path, "rime") for path in (out / "trainB", tmp_path / "link"))
+    flowers, whole = source.Folder("flower", out / "trainA", "flower"), source.Folder("flower", out, "flower")
+    monkeypatch.setattr(dataset, "examine", None)  # it says so before anything is looked at
+    for some, place in (((rime, flowers), out), ((rime, folders[1]), out), ((folders[0], flowers), out),
+                        ((folders[0], whole), out), ((linked, folders[1]), out), ((rime, flowers), tmp_path / "again")):
+        with pytest.raises(dataset.NotOurs, match="lies in .*mine, which would be replaced; choose another folder"):
+            dataset.prepare(*some, place, 3)
+    assert files(out) == before
+
+
+@pytest.mark.parametrize("change", [lambda data: data + b"edited", lambda data: data[:100], lambda data: b""],
+                         ids=["edited", "cut", "emptied"])
+def test_a_picture_that_was_changed_is_named_and_kept(folders, tmp_path, change):
+    out = tmp_path / "mine"
+    info, _ = dataset.prepare(*folders, out, 3)
+    name = f"trainB/{next(iter(info['pictures']['trainB']))}"
+    whole = (out / name).read_bytes()
+    (out / name).write_bytes(change(whole))
+    before = files(out)
+    for seed in (0, 5):  # the same data set, and another one
+        with pytest.raises(dataset.NotOurs, match=f"{name} has changed since the data set was made; put it back as it was"):
+            dataset.prepare(*folders, out, 3, seed)
+    assert files(out) == before
+    (out / name).unlink()
+    assert dataset.prepare(*folders, out, 3)[0] == info
+    assert (out / name).read_bytes() == whole
+
+
+def test_what_cant_be_read_any_more_is_not_called_missing(folders, tmp_path):
+    out = tmp_path / "mine"
+    info, _ = dataset.prepare(*folders, out, 3)
+    cut, gone, edited = (f"trainB/{name}" for name in sorted(info["pictures"]["trainB"])[:3])
+    (out / cut).write_bytes((out / cut).read_bytes()[:100])
+    (out / gone).unlink()
+    (out / edited).write_bytes((out / edited).read_bytes() + b"edited")
+    assert dataset.differences(out, examine(source.find(out))) == [
+        f"{cut} can't be read any more.", f"{gone} is missing since the data set was made.",
+        f"{edited} has changed since the data set was made."]
+
+
+def test_a_link_stays_one_and_the_data_set_is_where_it_leads(folders, tmp_path):
+    disk, out = tmp_path / "disk", tmp_path / "links" / "mine"
+    disk.mkdir()
+    out.parent.mkdir()
+    out.symlink_to(disk / "set")  # which is not there yet
+    dataset.prepare(*folders, out, 3)
+    shutil.rmtree(disk / "set")
+    (disk / "set").mkdir()  # or is empty
+    for seed in (0, 1, 2):
+        info, _ = dataset.prepare(*folders, out, 3, seed)
+        assert out.is_symlink() and dataset.read_info(disk / "set") == info
+        assert os.listdir(disk) == ["set"] and os.listdir(out.parent) == ["mine"]
+
+
+def test_the_folder_one_is_in_is_not_replaced(folders, tmp_path, monkeypatch):
+    monkeypatch.setattr(dataset, "examine", None)  # it says so before anything is looked at
+    (tmp_path / "empty" / "below").mkdir(parents=True)
+    for here, out in ((tmp_path / "empty", "."), (tmp_path / "empty", tmp_path / "empty"), (tmp_path / "empty" / "below", "..")):
+        monkeypatch.chdir(here)
+        with pytest.raises(dataset.NotOurs, match=f"^{tmp_path / 'empty'} can't be replaced, because you are in it"):
+            dataset.prepare(*folders, out, 3)
+    assert os.listdir(tmp_path / "empty") == ["below"]
+
+
 def test_two_at_once_don_t_get_in_each_others_way(folders, tmp_path):
     with dataset._unfinished(tmp_path / "mine"), pytest.raises(dataset.NotOurs, match="is being written"):
         dataset.prepare(*folders, tmp_path / "mine", 3)

@@ -1,5 +1,6 @@
 import json
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -119,6 +120,15 @@ def test_the_contact_sheet_shows_every_folder_and_what_is_alike(tmp_path):
     assert np.array_equal(twins[:, 4:36], twins[:, 40:72])
     (sets[0].path / "40.png").unlink()
     assert doctor.contact_sheet(report, columns=4, lines=2, side=32).shape == sheet.shape
+
+
+@pytest.mark.parametrize("name,domain,title", [("雾凇", "rime", "folder 1, rime photos"), ("café", "", "folder 1"),
+                                               ("rime", "", "rime")])
+def test_a_name_that_the_font_lacks_letters_for_is_not_drawn_as_boxes(tmp_path, name, domain, title):
+    rime = folder(tmp_path / "pictures", {"a.png": scene(0)}, name, domain=domain)
+    sheet, expected = (doctor.contact_sheet(doctor.examine([each])) for each in (rime, replace(rime, name=title)))
+    assert np.array_equal(sheet, expected)
+    assert not np.array_equal(sheet, doctor.contact_sheet(doctor.examine([replace(rime, name="another")])))
 
 
 def test_progress_is_told_and_can_end_the_examination(tmp_path):

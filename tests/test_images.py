@@ -479,6 +479,33 @@ def test_an_embedded_colour_profile_is_converted_to_srgb(kind):
     assert np.array_equal(read_picture(same), read_picture(encoded(picture, kind, **FORMATS[kind])))
 
 
+def linear_profile() -> bytes:
+    """A colour profile that is called sRGB and has no curve."""
+    data = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    curve = data[(start := data.index(b"para")) : start + 32]
+    return data.replace(curve, (b"para" + bytes(8) + struct.pack(">i", 65536)).ljust(32, b"\0"))
+
+
+@pytest.mark.parametrize("mode", ["RGB", "RGBA"])
+def test_a_profile_is_srgb_by_what_it_does_not_by_its_name(mode):
+    levels = np.arange(0, 256, 4, dtype=np.uint8).repeat(40).reshape(64, 40, 1).repeat(3, axis=2)
+    picture = Image.fromarray(levels).convert(mode)
+    assert "sRGB" in ImageCms.getProfileDescription(ImageCms.ImageCmsProfile(io.BytesIO(linear_profile())))
+    light = levels / 255
+    expected = 255 * np.where(light > 0.0031308, 1.055 * light ** (1 / 2.4) - 0.055, 12.92 * light)
+    assert np.abs(read_picture(encoded(picture, "PNG", icc_profile=linear_profile())) - expected).max() < 2
+
+
+def test_a_profile_that_comes_again_is_not_gone_through_again(monkeypatch):
+    images._transform.cache_clear()
+    built, build = [], ImageCms.buildTransform
+    monkeypatch.setattr(ImageCms, "buildTransform", lambda *given: built.append(given) or build(*given))
+    srgb = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    for profile in (srgb, wrong_profile(), srgb, wrong_profile()):
+        read_picture(encoded(photo(), "JPEG", icc_profile=profile))
+    assert len(built) == 2
+
+
 def test_max_side_shrinks_to_what_a_full_reading_would_give():
     for kind in ("JPEG", "PNG", "TIFF"):
         data = encoded(photo(1000, 751), kind)

@@ -1,4 +1,5 @@
 import io
+import tracemalloc
 from pathlib import Path
 
 import numpy as np
@@ -86,3 +87,41 @@ def test_many_pictures_are_compared_in_blocks(tmp_path):
     flat = folder(tmp_path / "rime", {f"{seed:02}.png": scene(seed % 37) for seed in range(40)})
     looks = [likeness.look("rime", path) for path in sorted(flat.path.iterdir())]
     assert likeness.alike(looks, block=7) == likeness.alike(looks) == [(0, 37), (1, 38), (2, 39)]
+
+
+def looks_of(tones, steps):
+    """Looks of grey pictures with these colours and steps, (N, 2, 768) and (N, 2, 64); every seventh is empty."""
+    pictures = [likeness.Picture("rime", f"{place}.png", 64, 64, str(place), str(place), False, place % 7 == 6, 0.0)
+                for place in range(len(tones))]
+    return [likeness.Look(*each) for each in zip(pictures, map(str, range(len(tones))), tones, steps, strict=True)]
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_the_groups_are_those_of_all_pairs(seed):
+    chance = np.random.default_rng(seed)
+    steps = chance.choice(np.float32([-1, 1]), (9, 2, 64))[chance.integers(9, size=150)]
+    tones = np.zeros((150, 2, 768), np.float32)
+    tones[..., :12] = chance.normal(size=(150, 2, 12))
+    looks = looks_of(tones / np.linalg.norm(tones, axis=2, keepdims=True), steps)
+
+    def same(one, other, mirrored):
+        correlation, agreeing = one.tones[0] @ other.tones[mirrored], (one.steps[0] == other.steps[mirrored]).sum()
+        return correlation >= 0.92 or (agreeing >= 60 and correlation >= 0.5)
+    pairs = [(one, other) for other in range(150) for one in range(other)
+             if not looks[one].picture.blank and not looks[other].picture.blank
+             and (same(looks[one], looks[other], 0) or same(looks[one], looks[other], 1))]
+    pictures = [each.picture for each in looks]
+    groups = likeness.group(pictures, pairs)
+    assert len(groups) > 3 and max(map(len, groups)) > 3
+    assert all(likeness.group(pictures, likeness.alike(looks, block)) == groups for block in (1, 16, 512))
+
+
+def test_many_equal_pictures_need_no_memory_for_their_pairs():
+    count = 1400
+    looks = looks_of(np.full((count, 2, 768), 768 ** -0.5, np.float32), np.ones((count, 2, 64), np.float32))
+    tracemalloc.start()
+    pairs = likeness.alike(looks)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert pairs == [(0, place) for place in range(1, count) if place % 7 != 6]
+    assert peak < 60e6  # all 700,000 pairs took 90 MB more

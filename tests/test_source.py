@@ -51,6 +51,21 @@ def test_a_prepared_data_set_has_up_to_four_folders(tmp_path):
     assert [each.name for each in source.find(zipped, tmp_path / "here")] == [each.name for each in folders]
 
 
+def test_folders_behind_links_are_found_once_each(tmp_path):
+    disk = fill(tmp_path / "disk", "1/a.png", "2/a.png", "2/b.png")
+    linked = tmp_path / "linked"
+    linked.mkdir()
+    (linked / "trainA").symlink_to(disk / "1")
+    (linked / "trainB").symlink_to(disk / "2")
+    assert [(each.name, each.path) for each in source.find(linked)] == [(name, linked / name) for name in ("trainA", "trainB")]
+    rime = fill(tmp_path / "photos", "rime/a.png", ".kept/b.png", ".kept/c.png") / "rime"
+    (rime / "round").symlink_to(rime.parent)
+    (rime.parent / "all").symlink_to(rime)
+    (rime.parent / "gone").symlink_to(tmp_path / "nowhere")
+    (rime.parent / "sorted").symlink_to(".kept")
+    assert {str(path): count for path, count in source._counts(rime.parent).items()} == {"rime": 1, "sorted": 2}
+
+
 def test_folders_of_the_same_name_are_told_apart_by_more_of_their_paths(tmp_path):
     fill(tmp_path, "rime/train/a.png", "rime/test/a.png", "flowers/train/a.png")
     folders = source.together([tmp_path / "rime/train", tmp_path / "rime/test", tmp_path / "flowers/train"])
@@ -77,6 +92,15 @@ def test_a_zip_gives_its_pictures_and_nothing_else(tmp_path):
         "rime", "rime/a.png", "rime/b.JPG"]
     assert folder.domain == "rime"
     assert (folder.path / "a.png").read_bytes() == PNG
+
+
+def test_a_zip_of_several_folders_says_what_can_be_done_with_it(tmp_path):
+    both = pack(tmp_path / "both.zip", "rime/a.png", "flowers/a.png")
+    with pytest.raises(source.BadSource, match="; unpack it and name the one that is meant, or make a data set with r2f.data"):
+        source.find(both, tmp_path / "out")
+    assert [len(source.find(both, tmp_path / "out", domain)) for domain in ("rime", "flower")] == [1, 1]
+    with pytest.raises(source.BadSource, match=r"dew \(1\), snow \(1\); unpack it and name the one that is meant\.$"):
+        source.find(pack(tmp_path / "weather.zip", "dew/a.png", "snow/a.png"), tmp_path / "new", "rime")
 
 
 def test_names_that_only_look_strange_do_no_harm(tmp_path):
