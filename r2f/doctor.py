@@ -58,6 +58,11 @@ class Report:
         """Nothing that should be mended before a training: all readable, nothing twice."""
         return not (self.groups or any(folder.unreadable for folder in self.folders))
 
+    @property
+    def few(self) -> bool:
+        """Too few pictures of a domain to learn from."""
+        return any(folder.pictures < FEW for folder in self.folders if not folder.test)
+
     def summary(self) -> dict:
         """What JSON can hold of it: everything but the pictures one by one."""
         return {"healthy": self.healthy} | {key: value for key, value in asdict(self).items()

@@ -345,6 +345,14 @@ def test_the_report_names_every_fault_in_both_languages(pictures):
     assert "<script>" not in shown and "<i>" not in shown
 
 
+def test_the_verdict_on_sound_but_few_pictures_says_so(pictures):
+    report = doctor.examine([Folder("flower", pictures / "flowers", "flower")], 32)
+    enough = replace(report, folders=tuple(replace(each, pictures=doctor.FEW) for each in report.folders))
+    held_out = replace(report, folders=tuple(replace(each, test=True) for each in report.folders))
+    assert report.healthy and "but few" in diagnosis.of_report(report) and "只是太少" in diagnosis.of_report(report)
+    assert "but few" not in diagnosis.of_report(enough) + diagnosis.of_report(held_out)
+
+
 def test_every_sentence_of_the_doctor_has_a_chinese_one():
     found = doctor.Findings("rime", "rime", False, 10, ("x.png is empty",), (9, 9, 9), tuple("abc"), tuple("abc"), ("a",))
     twins = (("rime/a", "flower/b"),)

@@ -90,7 +90,7 @@ def running(visit: Visit) -> str:
 def of_report(report: Report) -> str:
     folders = "".join(folder(each) for each in report.folders)
     said = "".join(f"<li>{advice(sentence)}</li>" for sentence in report.advice)
-    verdict = both("ts_healthy" if report.healthy else "ts_unhealthy")
+    verdict = both("ts_unhealthy" if not report.healthy else "ts_few" if report.few else "ts_healthy")
     return (f'<div class="diagnosis"><p class="verdict" role="status">{verdict}</p><div class="folders">{folders}</div>'
             f'<ul class="advice">{said}</ul>{lists_of(report)}</div>')
 
