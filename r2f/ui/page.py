@@ -24,6 +24,7 @@ from r2f.ui.theme import THEME
 from r2f.ui.train_tab import train_tab
 from r2f.ui.words import I18N, t
 
+ROOMS = f"<script>\n{Path(__file__).with_name('rooms.js').read_text(encoding='utf-8')}</script>\n"
 EXAMPLES = Path(__file__).parents[2] / "examples"
 MOST_WAITING = 64  # blooms; whoever comes after is told to try again later
 QUEUE_SECONDS = 0.005  # between two looks at the queue; Gradio's 0.001 keeps an idle page at 4 % of a core, a training's core
@@ -72,7 +73,7 @@ def launch_arguments(painters: Painters, train: bool = False, hosts: tuple[str, 
     return dict(
         theme=THEME,
         css=CSS + train_start.CSS + train_watch.CSS,
-        head=HEAD + live.HEAD + (train_watch.HEAD if train else ""),
+        head=HEAD + ROOMS + live.HEAD + (train_watch.HEAD if train else ""),
         i18n=I18N,
         max_file_size=MOST_DATA_BYTES if train else MOST_UPLOAD_BYTES,
         app_kwargs={"middleware": [Middleware(Gate, hosts)],

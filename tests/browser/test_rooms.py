@@ -47,6 +47,33 @@ def download(page, button) -> bytes:
     return taken.value.path().read_bytes()
 
 
+def test_back_forward_a_reload_and_a_link_lead_to_a_room(open_page):
+    page = open_page()
+
+    def expect_in(room, fragment):
+        expect(page.get_by_role("tab", name=room, exact=True)).to_have_attribute("aria-selected", "true", timeout=30 * SECONDS)
+        page.wait_for_function("(fragment) => location.hash === fragment", arg=fragment)
+
+    expect_in("Bloom", "")
+    for room, fragment in (("Many photos", "#many"), ("About", "#about"), ("Bloom", ""), ("Live", "#live")):
+        enter(page, room)
+        expect_in(room, fragment)
+    page.go_back()
+    expect_in("Bloom", "")
+    page.go_back()
+    expect_in("About", "#about")
+    page.reload()
+    expect_in("About", "#about")
+    page.go_back()
+    expect_in("Many photos", "#many")
+    page.go_forward()
+    expect_in("About", "#about")
+    page.goto(page.url.partition("#")[0] + "#many")
+    expect_in("Many photos", "#many")
+    page.goto(page.url.partition("#")[0] + "#nowhere")
+    expect(page.get_by_role("tab", selected=True)).to_have_text("Many photos")
+
+
 def test_a_batch_of_twelve_with_two_bad_files_survives_a_reload_and_goes_home(open_page, batch, screenshot):
     page = open_page()
     enter(page, "Many photos")
