@@ -11,6 +11,7 @@
   const base = () => window.gradio_config?.root ?? "";
   const fresh = () => ({mark: "", marks: "", slots: {}, samples: [], plots: null, began: "", follows: true});
   let chosen = new URL(location).searchParams.get("run") ?? "", shown = fresh(), run = null, asking = false, due = 0, playing = null, width = 0;
+  let arriving = false;  // at a run that was chosen elsewhere on the page
 
   // what is asked, and when
 
@@ -57,7 +58,11 @@
     find("log").hidden = !answer.log && !answer.board;
     if (answer.samples) sheets(answer.samples);
     if (answer.plots) { shown.plots = answer.plots; draw(); }
+    if (arriving) arrive();  // before, the page may have been too short to scroll there
+    arriving = false;
   }
+
+  const arrive = () => find()?.scrollIntoView({behavior: "smooth", block: "start"});
 
   setInterval(() => {
     const here = seen();
@@ -280,7 +285,7 @@
     choose(name, newest) {
       if (!name && !newest) return;
       choose(name.split("?")[0]);
-      find()?.scrollIntoView({behavior: "smooth", block: "start"});
+      arriving = true; arrive();
     },
     form() {  // the form for a new training has been filled
       const fold = document.querySelector("#train-new .label-wrap");
