@@ -6,7 +6,8 @@
 
 Each variant is a `python -m r2f.train` at 128 pixels and then an `r2f.evaluate` of its pair on the held-out pictures, both in
 processes of their own. The same command goes on where an earlier one was ended: by --minutes, by Ctrl-C or by a crash; what is
-judged stays as it is. --table prints what there is. A run's checkpoints, which are large, go once it is judged; its pair stays.
+judged stays as it is. --table prints what there is; without --table, too, --out alone will do to go on. An option that says
+another thing than it said before is refused. A run's checkpoints, which are large, go once it is judged; its pair stays.
 """
 
 import argparse
@@ -35,6 +36,8 @@ from r2f.run import Run, read_json, write_json
 ROOT = Path(__file__).parents[1]
 SIDE = 128  # pixels of the crops to learn from
 DRAWN = 40, 12  # drawn pictures of each domain: to learn from, held out
+# Not argparse's: whether an option was given matters where an ablation is gone on with.
+DEFAULTS = dict(prefixes="", steps=20_000, seed=0, settings=(), features="efficientnet-lite0", side=256, most=None)
 ENDED = -signal.SIGTERM, 128 + signal.SIGTERM  # exit codes of a training that was asked to end
 
 SAME = dict(sample_steps=0, evaluate_steps=0)  # the last step is judged, not the best one: all have as many
@@ -260,23 +263,53 @@ def ablation_of(options: argparse.Namespace) -> Ablation:
     if options.table or (known.exists() and not given and not options.drawn):
         if not known.exists():
             raise ConfigError(f"{options.out} holds no ablation; begin one without --table.")
-        return Ablation(out, **read_json(known))
+        stored = read_json(known)
+        check_given(options, drawn_pictures(out) if options.drawn else given, stored)
+        return Ablation(out, **stored)
+    options = argparse.Namespace(**{**vars(options), **{name: value for name, value in DEFAULTS.items()
+                                                        if getattr(options, name) is None}})
     if options.drawn:
-        folder = drawn.write_dataset(out / "drawn", *DRAWN, SIDE)
-        given = {name: str(folder / part) for name, part in (("rime", "trainB"), ("flowers", "trainA"),
-                                                             ("rime_test", "testB"), ("flowers_test", "testA"))}
+        drawn.write_dataset(out / "drawn", *DRAWN, SIDE)
+        given = drawn_pictures(out)
     if len(given) < 4:
         raise ConfigError("Name the pictures: --rime, --flowers, --rime-test and --flowers-test, or --drawn.")
-    prefixes = [f"--prefixes={options.prefixes}"] if options.prefixes else []
-    judging = [f"--rime={given.pop('rime_test')}", f"--flowers={given.pop('flowers_test')}", *prefixes,
-               f"--features={options.features}", f"--side={options.side}", *([f"--most={options.most}"] if options.most else [])]
-    common = dict(image_size=SIDE, load_size=SIDE * 5 // 4, steps=options.steps, seed=options.seed, prefixes=options.prefixes)
-    found = dict(training={**common, **given, **dict(map(setting, options.settings))}, judging=judging)
+    found = asked(options, given)
+    found["training"] = {"image_size": SIDE, "load_size": SIDE * 5 // 4, **found["training"]}
     if known.exists() and read_json(known) != found:
         raise ConfigError(f"{options.out} holds an ablation of other settings ({known}); give those, or choose another --out.")
     out.mkdir(parents=True, exist_ok=True)
     write_json(known, found)
     return Ablation(out, **found)
+
+
+def drawn_pictures(out: Path) -> dict[str, str]:
+    return {name: str(out / "drawn" / part) for name, part in (("rime", "trainB"), ("flowers", "trainA"),
+                                                               ("rime_test", "testB"), ("flowers_test", "testA"))}
+
+
+def asked(options: argparse.Namespace, pictures: dict[str, str]) -> dict:
+    """What the options and the folders of pictures decide of an ablation, as ablation.json has it; without what is None."""
+    training = {name: value for name in ("steps", "seed", "prefixes") if (value := getattr(options, name)) is not None}
+    training |= {name: pictures[name] for name in ("rime", "flowers") if name in pictures}
+    judging = [f"--{name}={pictures[f'{name}_test']}" for name in ("rime", "flowers") if f"{name}_test" in pictures]
+    judging += [f"--{name}={value}" for name in ("prefixes", "features", "side", "most")
+                if (value := getattr(options, name)) not in (None, "")]
+    return {"training": training | dict(map(setting, options.settings or ())), "judging": judging}
+
+
+def check_given(options: argparse.Namespace, pictures: dict[str, str], stored: dict) -> None:
+    """Raises ConfigError where an option that was given says another thing than the ablation that is there."""
+    def by_option(found: dict) -> dict[str, str]:
+        judging = dict(each.split("=", 1) for each in found["judging"])
+        training = {f"--{name}" if hasattr(options, name) else f"--settings {name}": str(value)
+                    for name, value in found["training"].items()}
+        return training | {f"{name}-test" if name in ("--rime", "--flowers") else name: value for name, value in judging.items()}
+
+    there = by_option(stored)
+    for option, value in by_option(asked(options, pictures)).items():
+        if there.get(option, "") != value:
+            raise ConfigError(f"{option} is {value}, and the ablation in {options.out} has {there.get(option) or 'nothing'}; "
+                              "leave the option away, or choose another --out.")
 
 
 def setting(text: str) -> tuple[str, int | float | str]:
@@ -293,17 +326,17 @@ def main(arguments: list[str] | None = None) -> int:
                        ("rime-test", "rime photos to judge on"), ("flowers-test", "flower paintings to judge on")):
         parser.add_argument(f"--{name}", type=Path, metavar="DIR", help=what)
     parser.add_argument("--drawn", action="store_true", help="pictures drawn by code instead: to see that it runs")
-    parser.add_argument("--prefixes", default="", metavar="A,B", help="only paintings whose names begin so, of both")
+    parser.add_argument("--prefixes", metavar="A,B", help="only paintings whose names begin so, of both")
     parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="everything goes there")
-    parser.add_argument("--steps", type=int, default=20_000, help="of every training (default 20000)")
-    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--steps", type=int, help=f"of every training (default {DEFAULTS['steps']})")
+    parser.add_argument("--seed", type=int, help="of every training (default 0)")
     parser.add_argument("--variants", nargs="+", default=list(VARIANTS), choices=list(VARIANTS), metavar="NAME",
                         help=f"in this order (default all): {', '.join(VARIANTS)}")
-    parser.add_argument("--settings", nargs="+", default=[], metavar="NAME=VALUE", help="of every training, such as filters=24")
+    parser.add_argument("--settings", nargs="+", metavar="NAME=VALUE", help="of every training, such as filters=24")
     parser.add_argument("--jobs", type=int, default=1, help="trainings at a time; their pairs a second say less then")
     parser.add_argument("--minutes", type=float, metavar="N", help="end politely after that long; the same command goes on")
-    parser.add_argument("--features", default="efficientnet-lite0", help="what KID compares, as for r2f.evaluate")
-    parser.add_argument("--side", type=int, default=256, help="pixels of the pictures that are judged (default 256)")
+    parser.add_argument("--features", help=f"what KID compares, as for r2f.evaluate (default {DEFAULTS['features']})")
+    parser.add_argument("--side", type=int, help=f"pixels of the pictures that are judged (default {DEFAULTS['side']})")
     parser.add_argument("--most", type=int, metavar="N", help="judge on that many pictures of each domain")
     parser.add_argument("--table", action="store_true", help="only print the table")
     parser.add_argument("--sheet", type=Path, metavar="FILE", help="also write what each pair makes of --photos")
@@ -337,7 +370,8 @@ def main(arguments: list[str] | None = None) -> int:
             signal.signal(number, handler)
     print(table(ablation, options.variants))
     if options.sheet:
-        write_picture(sheet(ablation, options.variants, list_pictures(options.photos)[:6], options.side), options.sheet)
+        write_picture(sheet(ablation, options.variants, list_pictures(options.photos)[:6], options.side or DEFAULTS["side"]),
+                      options.sheet)
     return 1 if failed else 0
 
 

@@ -6,7 +6,7 @@
 One direction (bloom) over a drawn photo: in one piece, with the fine brush, with the broad brush, each in a process of its own.
 Seconds with the pair at hand, the tracing of the networks included; the most memory that the process ever held; how far the
 picture is from the one painted in one piece; and the mean step between neighbours across the borders of the fine brush's
-tiles over that elsewhere, divided by the same figure of the picture in one piece.
+tiles over that elsewhere, divided by the same figure of the picture in one piece; a dash where one tile holds all of it.
 """
 
 import argparse
@@ -21,6 +21,14 @@ import numpy as np
 
 from r2f import brush, drawn
 from r2f.bloom import DEFAULT_PAIR, Bloomer
+
+
+def seams(painted: np.ndarray, whole: np.ndarray) -> str:
+    """How much stronger tiles' borders show in a picture than in the one painted in one piece, uint8 (H, W, 3) each; a dash
+    where there are none."""
+    if all(len(brush.spans(length)) == 1 for length in whole.shape[:2]):
+        return "–"
+    return f"{seam_over_elsewhere(painted) / seam_over_elsewhere(whole):.4f}"
 
 
 def seam_over_elsewhere(pixels: np.ndarray) -> float:
@@ -68,7 +76,7 @@ def main():
             row = [how, f"{seconds:.1f}", f"{peak:.0f}", "", ""]
             if whole is not None:
                 row[3] = f"{np.abs(painted.astype(np.int16) - whole).mean():.3f}"
-                row[4] = f"{seam_over_elsewhere(painted) / seam_over_elsewhere(whole):.4f}" if how != "broad" else ""
+                row[4] = seams(painted, whole) if how != "broad" else ""
             print(f"| {' | '.join(row)} |", flush=True)
 
 

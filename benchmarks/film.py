@@ -8,6 +8,7 @@ compared with the photo and the painting (PSNR): what is missing is what the cod
 
 import argparse
 import statistics
+import sys
 import tempfile
 import time
 from pathlib import Path
@@ -41,17 +42,21 @@ def psnr(a: np.ndarray, b: np.ndarray) -> float:
     return float(10 * np.log10(255**2 / np.square(a.astype(np.float32) - b).mean()))
 
 
-def main():
+def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("folder", type=Path, nargs="?", default=Path("examples"))
     parser.add_argument("--pair", type=Path, default=DEFAULT_PAIR)
     parser.add_argument("--most", type=int, default=4, help="take that many photos (default 4)")
-    options = parser.parse_args()
+    options = parser.parse_args(arguments)
+    paths = list_pictures(options.folder)[:options.most] if options.folder.is_dir() else []
+    if not paths:
+        print(f"There are no pictures in {options.folder}; name a folder that holds some.", file=sys.stderr)
+        return 2
     bloomer = Bloomer.load(options.pair)
     print("| film | seconds to make | kilobytes | first frame, dB | last frame, dB |\n|---|---:|---:|---:|---:|")
     rows: dict[str, list] = {".mp4": [], ".webp": []}
     with tempfile.TemporaryDirectory() as folder:
-        for path in list_pictures(options.folder)[: options.most]:
+        for path in paths:
             picture = Image.fromarray(read_picture(path))
             photo = np.asarray(picture.resize([round(side * SIDE / max(picture.size)) for side in picture.size]))
             painting = np.asarray(bloomer.bloom(photo))
@@ -65,7 +70,8 @@ def main():
     for suffix, figures in rows.items():
         seconds, size, first, last = map(statistics.median, zip(*figures, strict=True))
         print(f"| {suffix[1:]} | {seconds:.1f} | {size:.0f} | {first:.1f} | {last:.1f} |")
+    return 0
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

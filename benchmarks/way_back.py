@@ -8,6 +8,7 @@ shows photo, painting, way back of each.
 """
 
 import argparse
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +18,7 @@ from skimage.metrics import structural_similarity
 from tqdm import tqdm
 
 from r2f.bloom import DEFAULT_PAIR, Bloomer
-from r2f.images import list_pictures, read_picture, write_picture
+from r2f.images import UnreadablePicture, list_pictures, read_picture, write_picture
 
 GAP = 6  # pixels of white on the sheet
 
@@ -44,7 +45,8 @@ def sheet(rows: list[tuple[np.ndarray, ...]], columns: int, side: int) -> np.nda
     return np.asarray(page)
 
 
-def main():
+def main(arguments: list[str] | None = None) -> int:
+    """0 if every picture was measured, 1 if some could not be read, 2 if there are none."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("folder", type=Path, help="folder of photos")
     parser.add_argument("--pair", type=Path, default=DEFAULT_PAIR)
@@ -54,27 +56,36 @@ def main():
     parser.add_argument("--sheet", type=Path, help="write a contact sheet there")
     parser.add_argument("--columns", type=int, default=2, help="triptychs side by side on the sheet")
     parser.add_argument("--side", type=int, default=256, help="pixels of a picture on the sheet")
-    options = parser.parse_args()
+    options = parser.parse_args(arguments)
 
-    paths = list_pictures(options.folder)
+    paths = list_pictures(options.folder) if options.folder.is_dir() else []
+    if not paths:
+        print(f"There are no pictures in {options.folder}; name a folder that holds some.", file=sys.stderr)
+        return 2
     if options.most and len(paths) > options.most:
         paths = [paths[i * len(paths) // options.most] for i in range(options.most)]
     bloomer = Bloomer.load(options.pair)
     there, back = (bloomer.frost, bloomer.bloom) if options.frost else (bloomer.bloom, bloomer.frost)
     rows, table = [], []
     for path in tqdm(paths, unit="photo", disable=None):
-        photo = read_picture(path, max_side=options.max_side)
+        try:
+            photo = read_picture(path, max_side=options.max_side)
+        except UnreadablePicture as error:
+            tqdm.write(f"left out: {error}", file=sys.stderr)
+            continue
         painting = there(photo)
         rows.append((photo, np.asarray(painting), np.asarray(back(painting))))
         table.append(figures(*rows[-1]))
-    for name in table[0]:
+    for name in table[0] if table else ():
         values = np.array([row[name] for row in table])
         print(f"{name:30}  mean {values.mean():6.3f}  median {np.median(values):6.3f}  "
               f"from {values.min():6.3f} to {values.max():6.3f}")
-    print(f"{len(paths)} pictures, pair at step {bloomer.info['step']}")
-    if options.sheet:
+    step = bloomer.info.get("step")
+    print(f"{len(table)} of {len(paths)} pictures, pair at {'an unknown step' if step is None else f'step {step}'}")
+    if options.sheet and rows:
         write_picture(sheet(rows, options.columns, options.side), options.sheet)
+    return 0 if len(table) == len(paths) else 1
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -7,6 +7,7 @@ import argparse
 import errno
 import logging
 import os
+import signal
 import sys
 import threading
 from collections import Counter
@@ -40,6 +41,7 @@ __all__ = ["Bloomer", "WayBackFigures", "difference_map", "film", "fit", "streng
 CHECKPOINTS = Path(__file__).parent.parent / "checkpoints"
 DEFAULT_PAIR = CHECKPOINTS / "lite"
 BRUSHES = ("broad", "fine")
+KINDS = {False: ("flower", "rime-again"), True: ("rime", "flower-again")}  # painting and way back; with --frost
 SIZES = {"512": 512, "1024": 1024, "full": None}  # pixels of the long side
 FULL_PIXELS = 24_000_000  # the most that "full" means
 GAP = 8  # pixels of white between the pictures of a triptych
@@ -149,9 +151,20 @@ def triptych(*pictures: Image.Image) -> Image.Image:
     return sheet
 
 
+class BadPlaces(ValueError):
+    """Photos that can't be taken from where they are, or results that can't go where they should; the message says why."""
+
+
 def photos_in(arguments: list[str]) -> list[Path]:
-    """The files that were named, and the pictures in the folders that were named."""
-    return [path for name in map(Path, arguments) for path in (list_pictures(name) if name.is_dir() else [name])]
+    """The files that were named, and the pictures in the folders that were named. Raises BadPlaces for a closed folder."""
+    found = []
+    for name in map(Path, arguments):
+        try:
+            found += list_pictures(name) if name.is_dir() else [name]
+        except OSError as error:
+            raise BadPlaces(f"The folder {name} can't be read ({error.strerror}); make it readable, or name other photos."
+                            ) from error
+    return found
 
 
 def stems(photos: list[Path]) -> list[str]:
@@ -163,13 +176,49 @@ def stems(photos: list[Path]) -> list[str]:
     return list(names)
 
 
+def targets(stem: str, options: argparse.Namespace) -> dict[str, Path]:
+    """Where what becomes of a photo goes, by kind, in the order in which `results` gives it."""
+    painting, again = KINDS[options.frost]
+    asked = {f"{painting}.png": True, f"{again}.png": options.way_back, "triptych.png": options.triptych,
+             "film.mp4": options.film}
+    return {Path(name).stem: options.output / f"{stem}-{name}" for name, is_asked in asked.items() if is_asked}
+
+
+def check_places(photos: list[Path], options: argparse.Namespace) -> None:
+    """Raises BadPlaces where a photo would be overwritten, or what is painted would be painted again by the next run."""
+    for name in options.photos:
+        if os.path.isdir(name) and os.path.exists(options.output) and os.path.samefile(name, options.output):
+            raise BadPlaces(f"The photos come from {options.output}, and the next run would take their paintings for photos; "
+                            "choose another folder with -o.")
+    taken = {identity(path) for path in photos} - {None}
+    for stem in stems(photos):
+        for target in targets(stem, options).values():
+            if identity(target) in taken:
+                raise BadPlaces(f"{target} is one of the photos, and would be overwritten; choose another folder with -o.")
+
+
+def identity(path: Path) -> tuple[int, int] | None:
+    """Which file that is, however it is named; None where there is none."""
+    try:
+        found = os.stat(path)
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
+
+
 def main(arguments: list[str] | None = None) -> int:
+    """`python -m r2f.bloom`: 0 if all was painted, 1 if some of it was not, 2 if it can't be begun, 130 after Ctrl-C."""
     from r2f.pair import BadPair
     options = parsed(arguments)
     if missing := [str(Path(name)) for name in options.photos if not os.path.exists(name)]:
         print(f"There is no {' and no '.join(missing)}; check the path.", file=sys.stderr)
         return 2
-    photos = photos_in(options.photos)
+    try:
+        photos = photos_in(options.photos)
+        check_places(photos, options)
+    except BadPlaces as error:
+        print(error, file=sys.stderr)
+        return 2
     if not photos:
         print(f"There are no pictures in {', '.join(options.photos)}; name photos, or folders that hold some.", file=sys.stderr)
         return 2
@@ -178,43 +227,48 @@ def main(arguments: list[str] | None = None) -> int:
     except OSError as error:
         print(f"The folder {options.output} can't be made ({error.strerror}); name another one with -o.", file=sys.stderr)
         return 2
+    done, failed = 0, Counter()
+    painted = "paintings froze" if options.frost else "photos bloomed"
     try:
         bloomer = Bloomer.load(options.pair, options.precision)
+        for path, stem in tqdm(list(zip(photos, stems(photos), strict=True)), unit="photo", disable=None):
+            try:
+                photo = read_picture(path)
+            except UnreadablePicture as error:
+                failed["read"] += 1
+                tqdm.write(str(error), file=sys.stderr)
+                continue
+            try:
+                places = targets(stem, options)
+                for kind, picture in results(bloomer, fit(photo, options.size) if options.size else photo, options):
+                    if kind == "film":
+                        film(*picture, places[kind])
+                    else:
+                        write_picture(picture, places[kind])
+                done += 1
+            except OSError as error:
+                failed["written"] += 1
+                if error.errno in (errno.ENOSPC, errno.EDQUOT):
+                    tqdm.write(f"What {path.name} became can't be written: the disk of {options.output} is full; free some of "
+                               "it, then begin again with this photo.", file=sys.stderr)
+                    break
+                tqdm.write(f"What {path.name} became can't be written to {options.output} ({error.strerror or error}); "
+                           "give it a shorter name, or name another folder with -o.", file=sys.stderr)
     except BadPair as error:
         print(error, file=sys.stderr)
         return 2
-    done, failed = 0, Counter()
-    for path, stem in tqdm(list(zip(photos, stems(photos), strict=True)), unit="photo", disable=None):
-        try:
-            photo = read_picture(path)
-        except UnreadablePicture as error:
-            failed["read"] += 1
-            tqdm.write(str(error), file=sys.stderr)
-            continue
-        try:
-            for kind, picture in results(bloomer, fit(photo, options.size) if options.size else photo, options):
-                if kind == "film":
-                    film(*picture, options.output / f"{stem}-film.mp4")
-                else:
-                    write_picture(picture, options.output / f"{stem}-{kind}.png")
-            done += 1
-        except OSError as error:
-            failed["written"] += 1
-            if error.errno in (errno.ENOSPC, errno.EDQUOT):
-                tqdm.write(f"What {path.name} became can't be written: the disk of {options.output} is full; free some of it, "
-                           "then begin again with this photo.", file=sys.stderr)
-                break
-            tqdm.write(f"What {path.name} became can't be written to {options.output} ({error.strerror or error}); "
-                       "give it a shorter name, or name another folder with -o.", file=sys.stderr)
+    except KeyboardInterrupt:
+        print(f"Stopped; {done} of {len(photos)} {painted}, in {options.output}.", file=sys.stderr)
+        return 128 + signal.SIGINT
     said = "".join(f"; {count} could not be {what}" for what, count in failed.items())
-    print(f"{done} of {len(photos)} {'paintings froze' if options.frost else 'photos bloomed'}, in {options.output}{said}")
+    print(f"{done} of {len(photos)} {painted}, in {options.output}{said}")
     return 1 if failed else 0
 
 
 def results(bloomer: Bloomer, photo: np.ndarray, options: argparse.Namespace) -> Iterator[tuple[str, np.ndarray | tuple]]:
     """What was asked for, by kind: uint8 pictures (H, W, 3), and the two that the film goes from and to."""
-    there, back, kind, kind_again = ("frost", "bloom", "rime", "flower-again") if options.frost else (
-        "bloom", "frost", "flower", "rime-again")
+    there, back = ("frost", "bloom") if options.frost else ("bloom", "frost")
+    kind, kind_again = KINDS[options.frost]
     painted = bloomer.paint(there, photo, options.brush)
     shown = strength(photo, painted, options.strength / 100)
     yield kind, shown
@@ -231,7 +285,8 @@ def results(bloomer: Bloomer, photo: np.ndarray, options: argparse.Namespace) ->
 def parsed(arguments: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m r2f.bloom", description="Turn photos of rime into flower paintings.")
     parser.add_argument("photos", nargs="+", metavar="PHOTO_OR_FOLDER", help="photos, or folders of photos")
-    parser.add_argument("-o", "--output", required=True, type=Path, metavar="OUT", help="folder for the results, made if need be")
+    parser.add_argument("-o", "--output", required=True, type=Path, metavar="OUT", help="folder for the results, made if need "
+                        "be; another than the folders of photos")
     parser.add_argument("--pair", default=DEFAULT_PAIR, type=Path, metavar="DIR",
                         help="folder of the pair (default: checkpoints/lite)")
     parser.add_argument("--frost", action="store_true", help="the other way: turn flower paintings into rime, <stem>-rime.png")

@@ -8,7 +8,9 @@ import hashlib
 import json
 import logging
 import os
+import secrets
 import shlex
+import signal
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -211,18 +213,43 @@ def rounded(value):
     return float(f"{value:.{DIGITS}g}") if isinstance(value, float) else value
 
 
+def check_features(features: Callable, name: str, pictures: np.ndarray) -> None:
+    """Raises NoFeatures unless two pictures, uint8 (2, S, S, 3), give two rows of finite numbers."""
+    try:
+        vectors = np.asarray(features(pictures), float)
+    except Exception as error:  # it is anyone's
+        raise NoFeatures(f"The features {name} can't be made of two pictures ({type(error).__name__}: {error}); "
+                         "name a function from uint8 (N, H, W, 3) to (N, D).") from error
+    if vectors.ndim != 2 or len(vectors) != len(pictures) or not vectors.size:
+        raise NoFeatures(f"The features {name} of two pictures have the shape {vectors.shape}, not (2, D); "
+                         "name a function from uint8 (N, H, W, 3) to (N, D).")
+    if not np.isfinite(vectors).all():
+        raise NoFeatures(f"The features {name} are not finite; name a function that gives finite numbers.")
+
+
 def evaluate(folder: Path, rime: HeldOut, flowers: HeldOut, features: Callable, precision: str) -> tuple[dict, Painted]:
     """A pair's figures, tied to its SHA-256, and what it painted. Raises BadPair."""
     from r2f.bloom import Bloomer
     bloomer = Bloomer.load(folder, precision)
     painted = paint(bloomer.bloom, bloomer.frost, rime.pixels, flowers.pixels,
-                    lambda pictures: tqdm(pictures, desc=f"painting with {folder.name}", unit="picture", disable=None))
+                    lambda pictures: tqdm(pictures, desc=f"painting with {folder.absolute().name}", unit="picture", disable=None))
     info = bloomer.info
     return {"pair": str(folder), "sha256": {name: file["sha256"] for name, file in sorted(info["files"].items())},
             **{name: info.get(name) for name in ("preset", "step", "image_size")}, **figures(painted, features)}, painted
 
 
 def main(arguments: list[str] | None = None) -> int:
+    """`python -m r2f.evaluate`: 0 when all is written, 2 where something can't be measured or written, 130 after Ctrl-C."""
+    arguments = sys.argv[1:] if arguments is None else arguments
+    try:
+        return measured(arguments)
+    except KeyboardInterrupt:
+        print("Stopped before it was done; the same command begins anew.", file=sys.stderr)
+        return 128 + signal.SIGINT
+
+
+def measured(arguments: list[str]) -> int:
+    """What the arguments ask for; the exit code."""
     parser = argparse.ArgumentParser(prog="python -m r2f.evaluate", description="Measure how good a pair is, on pictures it "
                                      "never saw. Prints JSON; the same command prints the same JSON.")
     parser.add_argument("pair", type=Path, metavar="PAIR", help="folder of the pair")
@@ -241,7 +268,6 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--precision", default="float32", choices=("auto", "float32", "bfloat16"),
                         help="arithmetic of the generators (default float32: the same on every machine)")
     os.environ.setdefault("TF_DETERMINISTIC_OPS", "1")
-    arguments = sys.argv[1:] if arguments is None else arguments
     options = parser.parse_args(arguments)
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     from r2f.pair import BadPair, read_pair_json
@@ -257,8 +283,9 @@ def main(arguments: list[str] | None = None) -> int:
         prefixes = tuple(part.strip() for part in options.prefixes.split(",") if part.strip())
         rime = held_out(options.rime, "rime photos", options.side, options.most)
         flowers = held_out(options.flowers, "flower paintings", options.side, options.most, prefixes)
+        check_features(features, options.features, rime.pixels[:2])
         if options.report:
-            options.report.mkdir(parents=True, exist_ok=True)
+            make_folder(options.report)
         results = [evaluate(folder, rime, flowers, features, options.precision)
                    for folder in (options.pair, *options.against)]
     except (BadPair, NoPictures, NoFeatures, NothingToMeasure, OSError) as error:
@@ -267,15 +294,43 @@ def main(arguments: list[str] | None = None) -> int:
     found = {"command": shlex.join(["python", "-m", "r2f.evaluate", *arguments]), "features": options.features,
              "side": options.side, "precision": options.precision, "rime": rime.describe(), "flowers": flowers.describe(),
              "pairs": [pair for pair, _ in results]}
-    text = json.dumps(found, indent=1, ensure_ascii=False) + "\n"
-    print(text, end="")
+    # What is not UTF-8 in the name of a file, backslashreplace writes as JSON does.
+    figures_json = (json.dumps(found, indent=1, ensure_ascii=False) + "\n").encode("utf-8", "backslashreplace")
+    print(figures_json.decode(), end="", flush=True)
     if options.report:
         from r2f.report import page
-        (options.report / "figures.json").write_text(text, encoding="utf-8")
-        report = options.report / "report.html"
-        report.write_text(page(found, [painted for _, painted in results], rime.names), encoding="utf-8")
-        log.info("%s", report)
+        html = page(found, [painted for _, painted in results], rime.names).encode("utf-8", "replace")
+        try:
+            for name, content in (("figures.json", figures_json), ("report.html", html)):
+                write(options.report / name, content)
+        except OSError as error:
+            print(unwritten(options.report, error), file=sys.stderr)
+            return 2
+        log.info("%s", options.report / "report.html")
     return 0
+
+
+def make_folder(folder: Path) -> None:
+    """Raises NothingToMeasure where the report's folder can't be made."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise NothingToMeasure(unwritten(folder, error)) from error
+
+
+def write(path: Path, content: bytes) -> None:
+    """Write a file whole or not at all."""
+    part = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
+    try:
+        part.write_bytes(content)
+        part.replace(path)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def unwritten(folder: Path, error: OSError) -> str:
+    return (f"The report can't be written to {folder} ({error.strerror or error}); make room there, or name another folder with "
+            "--report.")
 
 
 def require(module: str, package: str) -> None:

@@ -37,6 +37,7 @@ CHOICES = {"residual": ("add", "concat"), "upsampling": ("resize", "transposed")
            "norm": ("everywhere", "blocks"), "epsilon_on": ("variance", "deviation")}
 KINDS = {"filters": int, "blocks": int, "residual": str, "upsampling": str, "padding": str, "separable": bool,
          "norm": str, "norm_before_tanh": bool, "epsilon_on": str}
+WHOLE_NUMBERS = ("step", "image_size")  # of pair.json, where it has them: not every import knows its step
 LATER_ARGUMENTS = {"norm": "everywhere", "epsilon_on": "variance"}  # pairs from before these were there mean this
 
 
@@ -182,6 +183,7 @@ def opened_pair(folder: Path, names: tuple[str, ...]) -> Iterator[dict]:
 
 
 def checked_info(file, path: Path) -> dict:
+    """What an opened pair.json says, after what decides how the pair is read and shown was checked. Raises BadPair."""
     content = read_whole(file, MOST_PAIR_JSON_BYTES, path)
     try:
         info = strict_json(content)
@@ -200,6 +202,9 @@ def checked_info(file, path: Path) -> dict:
             raise BadPair(f"{path} is not a pair.json: {name} needs its size in bytes and its SHA-256.")
     if not isinstance(info.get("numbers", "float16"), str) or info.get("numbers", "float16") not in NUMBERS:
         raise BadPair(f"{path} has numbers {shortened(info['numbers'])}; this version reads {' and '.join(NUMBERS)}.")
+    for name in WHOLE_NUMBERS:
+        if type(info.get(name, 0)) not in (int, type(None)):
+            raise BadPair(f"{path} has {name} {shortened(info[name])}; it must be a whole number.")
     checked_arguments(info)
     return info
 

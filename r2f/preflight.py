@@ -8,13 +8,14 @@ import contextlib
 import os
 import shutil
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from r2f.checkpoint import KEPT
 from r2f.config import Config
 from r2f.data import DRAWN_TEST, DRAWN_TRAIN
 from r2f.images import list_pictures
+from r2f.pair import BadPair, checked_arguments, read_pair_json
 
 FEW_PICTURES = 100  # of a domain
 LONG_SIDE = 1.4  # of a kept picture, in short sides: between 4:3 and 3:2
@@ -29,6 +30,7 @@ PROJECTED_PARAMETERS, PROJECTED_LEARNED, PROJECTED_NUMBERS, PROJECTED_PRODUCTS =
 # Measured on Linux, TensorFlow on a CPU, batch sizes 1 and 4, 64 to 256 pixels, lite and r2f; tests/test_preflight.py has it.
 PROGRAM_BYTES = 1_230_000_000  # Python, Keras, TensorFlow, the traced step
 STATE_COPIES = 1.6 + 1  # the state with its gradients, and the copy that is being saved
+MOVES, TAUGHT_BYTES = 4, 13.0  # pictures that a teacher paints for one; bytes a pixel of each, for each of its filters
 STEP_BYTES = {"float32": 6.6, "bfloat16": 4.6}  # for each number that the networks' convolutions give in a step
 
 
@@ -65,7 +67,7 @@ def estimate(config: Config, pictures: tuple[int, int] | None = None) -> Estimat
     picture_pixels = LONG_SIDE * config.load_size ** 2
     drawn = (2 * (DRAWN_TRAIN + DRAWN_TEST) if config.drawn else 0) + 2 * config.add_drawn
     milestones = config.steps // config.milestone_steps if config.milestone_steps else 0
-    sheets = config.steps // config.sample_steps if config.sample_steps else 0
+    sheets = -(-config.steps // config.sample_steps) if config.sample_steps else 0  # one of the last step, too
     sheet = 6 * config.sample_count * config.image_size ** 2 * PNG_BYTES
     pairs = 4 if config.evaluate_steps else 2  # the newest and the best, each with its successor
     disk = ((KEPT + 1 + milestones) * state + pairs * pair + drawn * picture_pixels * PNG_BYTES
@@ -73,6 +75,7 @@ def estimate(config: Config, pictures: tuple[int, int] | None = None) -> Estimat
             + config.steps / config.log_steps * (METRICS_LINE_BYTES + (EVENTS_BYTES if config.tensorboard else 0)))
     held = (sum(count_pictures(config) if pictures is None else pictures) + 2 * config.add_drawn) * picture_pixels * 3
     step = STEP_BYTES["float32" if config.precision == "float32" else "bfloat16"] * step_numbers(config)
+    step += taught_bytes(config) if config.teacher else 0
     memory = PROGRAM_BYTES + STATE_COPIES * state + held + step
     return Estimate(generator, discriminator, *(round(each) for each in (state, pair, disk, held, step, memory)))
 
@@ -151,8 +154,26 @@ def discriminator_parameters(config: Config) -> int:
 
 
 def learned_parameters(config: Config) -> int:
-    """Those of them that learn."""
+    """Those of them that learn; none beside a teacher."""
+    if config.teacher:
+        return 0
     return PROJECTED_LEARNED if config.discriminator == "projected" else discriminator_parameters(config)
+
+
+def teacher_of(config: Config) -> Config:
+    """These settings with the networks of their teacher; with their own where its pair.json can't be read."""
+    try:
+        shape = checked_arguments(read_pair_json(config.teacher))
+    except BadPair:  # which is said when the training begins
+        return config
+    return replace(config, **{name: shape[name] for name in config.generator_arguments})
+
+
+def taught_bytes(config: Config) -> float:
+    """What the teacher takes in a step: its weights, and what its widest layers give for the moved pictures."""
+    teacher = teacher_of(config)
+    return 4 * 2 * generator_parameters(teacher) \
+        + TAUGHT_BYTES * MOVES * config.batch_size * config.image_size ** 2 * teacher.filters
 
 
 def step_numbers(config: Config) -> float:
@@ -164,6 +185,8 @@ def step_numbers(config: Config) -> float:
     widths = [min(2 ** i, 8) / 4 ** (i + 1) for i in range(strides)] + [8 / 4 ** strides]
     discriminator = PROJECTED_NUMBERS if config.discriminator == "projected" else config.discriminator_filters * sum(widths)
     generated, judged = (6 if config.identity_weight else 4), 6  # pictures of each in a step
+    if config.teacher:
+        generated, judged = 4, 0
     return config.batch_size * config.image_size ** 2 * (generated * generator + judged * discriminator)
 
 

@@ -5,6 +5,7 @@ Readable by day and by night, on paper and on a phone. Knows nothing about pairs
 
 import base64
 import io
+import os
 from html import escape
 from pathlib import Path
 
@@ -19,6 +20,8 @@ OFTEN = 0.004  # share of a picture in one cell that is drawn in full
 DIFFERENCE = 30  # CIEDE2000 at the bright end of a difference map
 GLOW = np.array([(0, 0, 4), (81, 18, 124), (183, 55, 121), (252, 137, 97), (252, 253, 191)])  # dark to bright, evenly
 PAIR_COLOURS = ("petal", "frost", "leaf", "dusk")
+DASHES = ("", "1 4", "12 4", "12 4 1 4")  # of lines, once each of the colours is taken
+PHOTOS, PAINTINGS = ("frost", "5 4"), ("ink", "")  # the lines of what no pair has made
 
 WAY_BACK = {"ssim": ("SSIM", "1 is the photo itself", 3), "psnr": ("PSNR", "decibels", 2),
             "ciede2000": ("CIEDE2000", "mean over the pixels", 2), "ciede2000_of_means": ("CIEDE2000", "of the mean colours", 2)}
@@ -70,8 +73,8 @@ svg .quiet { fill: var(--quiet); } svg .axis { stroke: var(--line); } .ink { col
 .case { margin-bottom: 1.1rem; } .case p { margin: 0 0 .3rem; }
 .scale, .ends { max-width: 16rem; } .scale { height: .7rem; border-radius: 2px; }
 .ends { display: flex; justify-content: space-between; }
-.key i { display: inline-block; width: .8em; height: .8em; border-radius: 50%; background: currentColor; margin-right: .4em; }
-.key span { margin-right: 1.4em; }
+.key svg { display: inline; width: 2rem; height: .5rem; margin-right: .4em; }
+.key span { display: inline-block; margin-right: 1.4em; }
 @media (max-width: 36rem) { body { padding: 1.5rem .9rem 3rem; font-size: 1rem; } h1 { font-size: 1.6rem; }
   th, td { padding-left: .8rem; font-size: .9rem; } .many .group { grid-template-columns: repeat(3, 1fr); }
   .many .painting { grid-column: 2; } .many .again { grid-column: 3; } .many .heads { display: none; }
@@ -113,15 +116,18 @@ def headline(pair: dict, title: str) -> str:
                (pair["frost"]["kid"]["gap_closed"], 2, "gap closed by frost"),
                (pair["way_back_of_rime"]["ssim"], 3, "way back, SSIM"),
                (pair["way_back_of_rime"]["ciede2000"], 2, "way back, CIEDE2000"))
-    digests = ", ".join(f"{escape(Path(file).stem)} <code>{sha256[:12]}</code>" for file, sha256 in pair["sha256"].items())
+    digests = ", ".join(f"{escape(Path(file).stem)} <code>{escape(sha256[:12])}</code>"
+                        for file, sha256 in pair["sha256"].items())
     cells = "".join(f"<div>{number(value, digits)}<span>{what}</span></div>" for value, digits, what in figures)
-    return (f"<div class=headline>{cells}</div><p class='quiet block'><b>{escape(title)}</b>, step {pair['step']}, "
-            f"preset {escape(str(pair['preset']))}, learned at {pair['image_size']} pixels; SHA-256 {digests}</p>")
+    known = {name: escape(str(pair[name])) for name in ("step", "preset", "image_size") if pair[name] is not None}
+    words = {"step": "step {}", "preset": "preset {}", "image_size": "learned at {} pixels"}
+    told = "".join(f", {words[name].format(value)}" for name, value in known.items())
+    return (f"<div class=headline>{cells}</div><p class='quiet block'><b>{escape(title)}</b>{told}; SHA-256 {digests}</p>")
 
 
 def titled(folders: list[str]) -> list[str]:
     """The shortest ends of the folders' paths that differ; a run's pair is called like the run."""
-    parts = [Path(folder).parts for folder in folders]
+    parts = [Path(os.path.abspath(folder)).parts for folder in folders]
     parts = [each[:-1] if each[-1] == "pair" and len(each) > 1 else each for each in parts]
     for length in range(1, 1 + max(map(len, parts))):
         titles = ["/".join(each[-length:]) for each in parts]
@@ -158,13 +164,17 @@ def table(heads: list[str], rows: list[tuple]) -> str:
             f"<tbody>{''.join(lines)}</tbody></table></div>")
 
 
-def key(titles: list[str]) -> str:
-    return "<p class=key>" + "".join(f"<span><i class={colour}></i>{escape(title)}</span>" for title, colour in
-                                     zip(titles, colours_of(titles), strict=True)) + "</p>"
+def key(titles: list[str], strokes: list[tuple[str, str]]) -> str:
+    return "<p class=key>" + "".join(
+        f'<span><svg class="{colour}" viewBox="0 0 32 8"><line x2="32" y1="4" y2="4" stroke="currentColor" stroke-width="3" '
+        f'stroke-dasharray="{dash}"/></svg>{escape(title)}</span>' for title, (colour, dash) in zip(titles, strokes, strict=True)
+    ) + "</p>"
 
 
-def colours_of(titles: list[str]) -> list[str]:
-    return [PAIR_COLOURS[place % len(PAIR_COLOURS)] for place in range(len(titles))]
+def strokes_of(pairs: list) -> list[tuple[str, str]]:
+    """The colour and the dashes of each pair's lines."""
+    count = len(PAIR_COLOURS)
+    return [(PAIR_COLOURS[place % count], DASHES[place // count % len(DASHES)]) for place in range(len(pairs))]
 
 
 def gap_chart(pairs: list[dict], titles: list[str]) -> str:
@@ -184,12 +194,12 @@ def gap_chart(pairs: list[dict], titles: list[str]) -> str:
     for place, ((way, kind), row) in enumerate(zip(rows, gaps, strict=True)):
         middle = place * pitch + pitch / 2
         parts.append(f'<text x="{left - 12}" y="{middle + 4}" text-anchor="end">{way}, {COMPARED[kind]}</text>')
-        for line, (gap, colour) in enumerate(zip(row, colours_of(titles), strict=True)):
+        for line, (gap, (colour, dash)) in enumerate(zip(row, strokes_of(pairs), strict=True)):
             y, value, error = middle + 12 * (line - (len(row) - 1) / 2), gap["value"], gap["error"]
             parts.append(f'<g class="{colour}" stroke="currentColor" fill="currentColor"><line x1="{x(value - 2 * error)}" '
-                         f'x2="{x(value + 2 * error)}" y1="{y}" y2="{y}" stroke-width="2"/>'
+                         f'x2="{x(value + 2 * error)}" y1="{y}" y2="{y}" stroke-width="2" stroke-dasharray="{dash}"/>'
                          f'<circle cx="{x(value)}" cy="{y}" r="4"/></g>')
-    return (f'<figure>{key(titles) if len(titles) > 1 else ""}<svg class="chart" role="img" '
+    return (f'<figure>{key(titles, strokes_of(pairs)) if len(titles) > 1 else ""}<svg class="chart" role="img" '
             f'viewBox="0 0 {left + width + 18} {height + 24}" aria-label="gap closed">{"".join(parts)}</svg>'
             "<figcaption><b>Gap closed</b>: which part of the distance to the other domain is gone. 0 is doing nothing, 1 is "
             "what can't be told from the other domain. Lines are two standard errors to each side.</figcaption></figure>")
@@ -298,7 +308,7 @@ def srgb(colour: np.ndarray) -> np.ndarray:
 def roses(painted: list, titles: list[str]) -> str:
     """The oriented gradients of every set, as one rose for each scale."""
     sets = sets_of(painted, titles)
-    strokes = [("frost", "5 4"), *((colour, "") for colour in ("petal", "leaf", "dusk", "petal")[:len(painted)]), ("ink", "")]
+    strokes = [PHOTOS, *strokes_of(painted), PAINTINGS]
     means = [metrics.gradients(pixels).mean(0).reshape(len(metrics.SCALES), -1) for _, pixels in sets]
     plates = []
     for scale, *rows in zip(metrics.SCALES, *means, strict=True):
@@ -313,9 +323,8 @@ def roses(painted: list, titles: list[str]) -> str:
         plates.append(f'<div><svg viewBox="0 0 200 200" role="img" aria-label="gradients, {scale} pixels">{rings}'
                       f'{"".join(outlines)}</svg>detail of {scale} pixel{"s" if scale > 1 else ""}<br>'
                       f'<span class="quiet">outer ring: {most:.2f} L a pixel</span></div>')
-    names = "".join(f"<span><i class={colour}></i>{escape(title)}</span>"
-                    for (title, _), (colour, _) in zip(sets, strokes, strict=True))
-    return (f"<figure><p class=key>{names}</p><div class='plates three'>{''.join(plates)}</div><figcaption>How strongly the "
+    return (f"<figure>{key([title for title, _ in sets], strokes)}"
+            f"<div class='plates three'>{''.join(plates)}</div><figcaption>How strongly the "
             "lightness changes in each direction: up and down where there are horizontal edges, to the sides where there are "
             "vertical ones.</figcaption></figure>")
 

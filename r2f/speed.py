@@ -9,6 +9,7 @@ import contextlib
 import fcntl
 import functools
 import os
+import signal
 import statistics
 import subprocess
 import sys
@@ -41,14 +42,16 @@ RUN_LINES = 40  # of a run's metrics, from all of it
 REMEMBERED = 50  # measured speeds, the newest
 UPDATE = 1000  # multiplications that the optimizer's update of a weight takes as long as
 # Settings that a step takes equally long with; weights count only as being there or not. What is not named here counts.
-ANY_VALUE = {*FOLDERS, "preset", "drawn", "prefixes", "colourful", "add_drawn", "flip", "cycle_weight", "identity_until", "steps",
-             "learning_rate", "beta_1", "decay_from", "seed", "log_steps", "sample_steps", "sample_count", "checkpoint_steps",
-             "checkpoint_minutes", "milestone_steps", "evaluate_steps", "evaluate_count", "tensorboard"}
+ANY_VALUE = {*FOLDERS, "preset", "drawn", "prefixes", "colourful", "add_drawn", "flip", "cycle_weight", "identity_until",
+             "teacher_weight", "steps", "learning_rate", "beta_1", "decay_from", "seed", "log_steps", "sample_steps",
+             "sample_count", "checkpoint_steps", "checkpoint_minutes", "milestone_steps", "evaluate_steps", "evaluate_count",
+             "tensorboard"} - {"teacher"}
 ON_OR_OFF = {"identity_weight", "light_weight", "cycle_noise", "cycle_colour_noise", "gradient_penalty", "averaging"}
 # What a calibration leaves out of a training.
 BARE = {"drawn": False, "prefixes": "", "colourful": 1.0, "add_drawn": 0, "sample_steps": 0, "sample_count": 1,
         "checkpoint_steps": 0, "checkpoint_minutes": 1e6, "milestone_steps": 0, "evaluate_steps": 0, "tensorboard": False,
-        **{name: "" for name in FOLDERS}}
+        **{name: "" for name in FOLDERS if name != "teacher"}}
+TAUGHT_PASSES, TAUGHT_BORDER = 8, 4  # of a teacher's generators in a step, forwards alone; pixels that its pictures are larger
 
 
 _calibrating = threading.Lock()
@@ -218,11 +221,14 @@ def training(root: Path) -> list[str]:
 
 @contextlib.contextmanager
 def device_lock(root: Path) -> Iterator[int]:
-    """Hold what every training started from the page waits for. Raises DeviceBusy."""
+    """Hold what every training started from the page waits for. Raises DeviceBusy; DeviceError where the folder can't be used."""
     if names := training(root):
         raise DeviceBusy(f"{names[0]} trains there; the speed is measured when nothing trains.")
-    root.mkdir(parents=True, exist_ok=True)
-    handle = os.open(root / device_lock_name(), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    try:
+        root.mkdir(parents=True, exist_ok=True)
+        handle = os.open(root / device_lock_name(), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    except OSError as error:
+        raise DeviceError(f"{root} can't be the folder of runs ({error.strerror}); name another folder with --runs.") from error
     try:
         if not try_lock(handle, fcntl.LOCK_EX):
             raise DeviceBusy("The device is in use; the speed is measured when nothing trains.")
@@ -232,9 +238,10 @@ def device_lock(root: Path) -> Iterator[int]:
 
 
 def speed_key(config: Config) -> dict:
-    """What of a configuration decides how long a step takes."""
-    return {each.name: bool(value) if each.name in ON_OR_OFF else value for each in fields(Config)
-            if each.name not in ANY_VALUE and (value := getattr(config, each.name)) is not None}
+    """What of a configuration decides how long a step takes. Teachers differ in size, so each folder counts as another."""
+    decides = {each.name: bool(value) if each.name in ON_OR_OFF else value for each in fields(Config)
+               if each.name not in ANY_VALUE and (value := getattr(config, each.name)) is not None}
+    return {**decides, "teacher": config.teacher and os.path.abspath(config.teacher)}
 
 
 def same_speed(stored: dict, config: Config) -> bool:
@@ -256,25 +263,38 @@ def work(config: Config) -> float:
     Measured in processor time on two cores, bfloat16: a billion of these took 19, 20 and 21 ms in lite at 64, 96 and 128 pixels,
     and 18 and 17 ms in r2f at 64 and 128. The wider a network is, the better its convolutions run.
     """
+    passes = 4 if config.teacher or not config.identity_weight else 6
+    judged = 0 if config.teacher else 4 * 3 + 2 * 2 + (2 * 3 if config.gradient_penalty else 0)
+    trained = 2 * (preflight.generator_parameters(config) + preflight.learned_parameters(config))
+    taught = TAUGHT_PASSES * (config.image_size + TAUGHT_BORDER) ** 2 * painting_products(preflight.teacher_of(config)) \
+        if config.teacher else 0
+    return config.image_size ** 2 * (3 * passes * painting_products(config) + judged * judging_products(config)) \
+        + taught + UPDATE * trained / config.batch_size
+
+
+def painting_products(config: Config) -> float:
+    """Multiplications of a generator's convolutions for a pixel of a picture, forwards."""
     filters, wide, width, blocks = config.filters, 4 * config.filters, 4 * config.filters, 0
     for _ in range(config.blocks):
         for inputs in (width, wide):
             blocks += 9 * inputs + inputs * wide if config.separable else 9 * inputs * wide
         width += wide if config.residual == "concat" else 0
     shrinks = 4 if config.upsampling == "transposed" else 1  # its kernel lies on every pixel before it enlarges
-    generator = (2 * 49 * 3 * filters + (18 * filters ** 2) / 4 + (72 * filters ** 2 + blocks) / 16  # a pixel
-                 + 9 * width * 2 * filters / 4 / shrinks + 18 * filters ** 2 / shrinks)
-    judge, inputs = 16 * 3 * config.discriminator_filters / 4, config.discriminator_filters
+    return (2 * 49 * 3 * filters + (18 * filters ** 2) / 4 + (72 * filters ** 2 + blocks) / 16
+            + 9 * width * 2 * filters / 4 / shrinks + 18 * filters ** 2 / shrinks)
+
+
+def judging_products(config: Config) -> float:
+    """The same of a discriminator."""
+    if config.discriminator == "projected":
+        return preflight.PROJECTED_PRODUCTS
+    products, inputs = 16 * 3 * config.discriminator_filters / 4, config.discriminator_filters
     for place in range(1, config.discriminator_strides + 1):
         last = place == config.discriminator_strides
         outputs = config.discriminator_filters * (8 if last else min(2 ** place, 8))
-        judge += 16 * inputs * outputs / 4 ** (place if last else place + 1)
+        products += 16 * inputs * outputs / 4 ** (place if last else place + 1)
         inputs = outputs
-    judge = preflight.PROJECTED_PRODUCTS if config.discriminator == "projected" else judge
-    passes = 6 if config.identity_weight else 4
-    judged = 4 * 3 + 2 * 2 + (2 * 3 if config.gradient_penalty else 0)
-    trained = 2 * (preflight.generator_parameters(config) + preflight.learned_parameters(config))
-    return config.image_size ** 2 * (3 * passes * generator + judged * judge) + UPDATE * trained / config.batch_size
+    return products
 
 
 def calibrated(root: Path | str) -> list[Measured]:
@@ -312,6 +332,7 @@ def of_run(run: Run, changed: tuple[int, int]) -> Measured | None:
 
 
 def main(arguments: list[str] | None = None) -> int:
+    """`python -m r2f.speed`: 0 when it is said, 2 where it can't be, 130 after Ctrl-C."""
     parser = argparse.ArgumentParser(prog="python -m r2f.speed", description="Say how long a training would take here: each "
                                      "preset, or the one that is named, with the settings that are given.")
     parser.add_argument("--runs", type=Path, default=Path("runs"), metavar="FOLDER",
@@ -336,6 +357,9 @@ def main(arguments: list[str] | None = None) -> int:
     except (DeviceError, ConfigError) as error:
         print(error, file=sys.stderr)
         return 2
+    except KeyboardInterrupt:
+        print(f"Stopped; what was measured until now is remembered in {root}.", file=sys.stderr)
+        return 128 + signal.SIGINT
 
 
 if __name__ == "__main__":

@@ -148,6 +148,39 @@ def test_an_ablation_of_other_settings_is_not_mixed_in(command, calls, tmp_path,
     assert "Name the pictures" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("option,sentence", [
+    ("--steps=30", "--steps is 30, and the ablation in OUT has 4; leave the option away, or choose another --out."),
+    ("--seed=1", "--seed is 1, and the ablation in OUT has 0; "),
+    ("--settings filters=8", "--settings filters is 8, and the ablation in OUT has 4; "),
+    ("--settings blocks=3", "--settings blocks is 3, and the ablation in OUT has nothing; "),
+    ("--prefixes=monet_", "--prefixes is monet_, and the ablation in OUT has nothing; "),
+    ("--features=inception", "--features is inception, and the ablation in OUT has colour-and-gradients; "),
+    ("--side=128", "--side is 128, and the ablation in OUT has 64; "),
+    ("--most=9", "--most is 9, and the ablation in OUT has nothing; "),
+    ("--drawn", "--rime is OUT/drawn/trainB, and the ablation in OUT has "),
+])
+def test_an_option_that_says_another_thing_than_the_ablation_that_is_there_is_refused(option, sentence, command, calls, tmp_path,
+                                                                                      capsys):
+    out = tmp_path / "out"
+    ablate.main([*command, "--features=colour-and-gradients", "--side=64", "--settings", "filters=4", "--variants", "plain"])
+    calls.clear()
+    capsys.readouterr()
+    for more in (["--table"], [] if option != "--drawn" else ["--table"]):
+        assert ablate.main([f"--out={out}", *more, *option.split()]) == 2 and not calls
+        said = capsys.readouterr()
+        assert said.err.startswith(sentence.replace("OUT", str(out))) and said.err.count("\n") == 1 and not said.out
+    assert not (out / "drawn").exists()
+
+
+def test_what_says_the_same_as_the_ablation_that_is_there_is_let_through(command, calls, tmp_path, capsys):
+    ablate.main([*command, "--side=64", "--settings", "filters=4", "blocks=2", "--variants", "plain"])
+    calls.clear()
+    same = [f"--out={tmp_path / 'out'}", "--steps=4", "--seed=0", "--side=64", "--settings", "blocks=2", "--variants", "plain"]
+    for more in ([], ["--table"], ["--table", f"--rime={tmp_path / 'rime'}"]):
+        assert ablate.main([*same, *more]) == 0 and not calls
+        assert "| none of the extras | 4 |" in capsys.readouterr().out
+
+
 def test_every_column_is_among_the_figures_of_a_pair():
     pictures = np.random.default_rng(0).integers(0, 256, (2, 4, 64, 64, 3), np.uint8)
     found = evaluate.figures(evaluate.paint(np.flipud, np.fliplr, *pictures), lambda some: some.mean((1, 2)))

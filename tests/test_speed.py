@@ -1,4 +1,5 @@
 import json
+import os
 import threading
 import time
 from dataclasses import asdict, replace
@@ -6,6 +7,7 @@ from dataclasses import asdict, replace
 import pytest
 
 from r2f import config, device, runner, speed
+from r2f.bloom import CHECKPOINTS
 from r2f.device import Device, DeviceError
 from r2f.run import Run
 from r2f.speed import DeviceBusy, calibrate
@@ -58,6 +60,23 @@ def test_what_was_measured_holds_for_equal_steps_and_is_carried_over_to_others_b
     assert not larger.exact and larger.measured == speed.of(lite, root).measured
     assert speed.Speed(100, True, 0).hours(config.preset("lite", batch_size=4, steps=90_000)) == 1.0
     assert speed.of(lite, root).hours(lite, from_step=59_999) == pytest.approx(1 / 100 / 3600)
+
+
+def test_a_teacher_decides_how_long_a_step_takes(root, monkeypatch):
+    """By its own size: the shipped pairs have 16 and 48 filters."""
+    stand_in(monkeypatch)
+    plain = config.preset("lite")
+    small, large = (config.preset("lite", teacher=str(CHECKPOINTS / name)) for name in ("lite", "r2f"))
+    calibrate(plain, root)
+    for taught in (small, large):
+        assert not speed.of(taught, root).exact
+    assert speed.of(large, root).pairs_per_second < 50 < speed.of(small, root).pairs_per_second
+    calibrated = speed.calibration_of(large, "cpu")
+    assert calibrated.teacher == large.teacher and not calibrated.start_from  # it is measured with its teacher
+    calibrate(large, root)
+    assert speed.of(large, root).exact and speed.of(plain, root).exact
+    assert speed.of(replace(large, teacher=os.path.relpath(CHECKPOINTS / "r2f"), teacher_weight=1.0), root).exact
+    assert not speed.of(small, root).exact
 
 
 def test_on_a_processor_large_pictures_are_measured_small_and_on_a_gpu_as_they_are(root, monkeypatch):
@@ -154,6 +173,27 @@ def test_the_newest_of_equal_measurements_counts_and_others_versions_are_left_ou
     (root / device.MEMORY_FILE).write_text(json.dumps({"devices": {}, "speeds": {device.machine_key(): kept}}))
     assert speed.of(SETTINGS, root) == speed.Speed(3.0, True, 4.0)
     assert speed.of(other, root).pairs_per_second == 5.0
+
+
+@pytest.mark.parametrize("place", ["file.jpg", "file.jpg/runs"])
+def test_a_folder_of_runs_that_is_a_file_gets_one_sentence(tmp_path, capsys, place):
+    (tmp_path / "file.jpg").write_bytes(b"mine")
+    assert speed.main(["--runs", str(tmp_path / place), "--preset=lite", "--measure"]) == 2
+    said = capsys.readouterr().err
+    assert said.startswith(f"{tmp_path / place} can't be the folder of runs (") and said.count("\n") == 1
+    assert said.endswith("; name another folder with --runs.\n")
+    assert (tmp_path / "file.jpg").read_bytes() == b"mine"
+
+
+def test_after_ctrl_c_it_says_where_the_rest_is_and_nothing_goes_on(root, capsys, monkeypatch):
+    def interrupted(lines):
+        raise KeyboardInterrupt
+    stand_in(monkeypatch)
+    monkeypatch.setattr(speed, "rate_of", interrupted)  # while the trainer runs
+    assert speed.main(["--runs", str(root), "--preset=lite", "--measure"]) == 130
+    assert capsys.readouterr().err == f"Stopped; what was measured until now is remembered in {root}.\n"
+    with speed.device_lock(root):
+        assert speed.of(config.preset("lite"), root) is None
 
 
 def test_hours_are_said_in_words():
