@@ -423,6 +423,48 @@ def test_what_was_asked_for_is_found_again_while_it_is_painted_and_afterwards(as
         assert room.come_in(wanted, "c" * 32).kept == wanted  # what was asked for last failed: the one before hangs there
 
 
+def test_a_direction_shows_again_what_hung_there_when_it_was_left(awake, photo, tmp_path):
+    room, sent, wanted = bloom_room(awake, tmp_path), {"path": str(photo)}, f"{'a' * 32}.{'b' * 32}"
+    own, painted, brought = room.hang(sent, "bloom", "512", "broad", None, wanted)[3], {"path": "x.png"}, tmp_path / "meadow.png"
+    brought.write_bytes(photo.read_bytes())
+
+    def turn(way, left, *there):
+        """(the photo, the painting, the key, the state of the tab) after a turn to that way."""
+        came = room.turn_round(own, wanted, way, *there, left)
+        came = {each.elem_id or type(each).__name__: value for each, value in came.items()}
+        return came["photo"], came["flower"], came["BrowserState"], came["State"]
+
+    nothing, flower, _, left = turn("frost", {}, sent, painted)
+    assert nothing is None and flower is None
+    assert turn("frost", left, sent, painted)[:2] == (gr.skip(), gr.skip())  # it is there already
+    photo_there, flower, key, left = turn("bloom", left, {"path": str(brought)}, None)
+    assert (photo_there, key) == (str(photo), own) and flower == room.come_in(own).flower
+    assert turn("frost", left, sent, painted)[:2] == (str(brought), None)  # it was only brought
+    Path(flower).unlink()
+    left = turn("frost", left, sent, painted)[3]
+    assert turn("bloom", left, None, None)[:2] == (None, None)  # it has wilted
+
+
+def test_a_painting_under_way_is_awaited_also_where_its_direction_was_left(asleep, photo, tmp_path):
+    room, sent, wanted = bloom_room(asleep, tmp_path), {"path": str(photo)}, f"{'a' * 32}.{'b' * 32}"
+    with ThreadPoolExecutor() as threads:
+        painted = threads.submit(room.hang, sent, "bloom", "512", "broad", None, wanted)  # and the page is loaded again
+        try:
+            until(lambda: room.come_in("", wanted).photo == str(photo))
+            away = room.turn_round("", wanted, "frost", sent, None, {})
+            left = next(value for each, value in away.items() if isinstance(each, gr.State))
+            there = room.turn_round("", wanted, "bloom", None, None, left)
+            assert "still at it" in str(there) and str(photo) in there.values()
+        finally:
+            asleep.loading.set_result(Negative())
+        painted.result()
+
+
+def test_what_has_wilted_keeps_nobody_from_hearing_that_the_painter_is_ready(awake, tmp_path):
+    room = bloom_room(awake, tmp_path)
+    assert asyncio.run(room.awake("a" * 32, "", gr.Request(query_params={}))) == words.both("ready")
+
+
 def test_a_result_wilts_with_its_files_and_after_an_hour(awake, photo, monkeypatch):
     results = painting.Results()
     result = results.add(bloom(awake, photo))
@@ -475,9 +517,19 @@ def test_what_cannot_be_used_gets_one_sentence_in_two_languages(awake, tmp_path,
     with pytest.raises(UnreadablePicture, match=re.escape(said)) as refusal:
         bloom(awake, path)
     assert time.process_time() - started < 2
+    with pytest.raises(UnreadablePicture, match=re.escape(said)):
+        painting.check({"path": str(path)})  # said when it comes, not only when it is to bloom
     shown = words.refusal(refusal.value)
     assert "<img" not in shown and str(tmp_path) not in shown and shown.count('lang="en"') == shown.count('lang="zh"') == 1
     assert str(refusal.value).count(".") <= 3
+
+
+def test_looking_at_what_comes_decodes_nothing(photo, monkeypatch):
+    def read(*_):
+        raise AssertionError("it was decoded")
+    monkeypatch.setattr(painting, "read_picture", read)
+    for data in ({"path": str(photo)}, {"path": None}, None):
+        painting.check(data)
 
 
 def test_what_browsers_cannot_show_is_shown_as_a_png_of_the_same_pixels(cache, photo, tmp_path):

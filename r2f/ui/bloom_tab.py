@@ -6,6 +6,7 @@ Components, and the events between them; the work is `painting`'s. Knows nothing
 import asyncio
 import contextlib
 import html
+import json
 import logging
 import secrets
 import threading
@@ -34,30 +35,77 @@ SOURCES = ["upload", "clipboard", "webcam"]
 
 WAIT_SECONDS = 1  # between two looks at what was under way when the page was left
 
+# What a wall shows when nothing hangs there, in the order of `wall`; the note is the last.
+EMPTY = [None, None, None, None, gr.skip(), gr.update(visible=False), gr.skip(), gr.update(visible=False),
+         gr.update(active=False), ""]
+
 # What the browser does itself. While a photo is being painted no other can be chosen: the painting that comes
-# would hang beside the wrong one. It also chooses the key of what comes, and so finds it after a reload.
-HOLD = """(...given) => {
-  const hex = (byte) => byte.toString(16).padStart(2, "0");
-  const half = () => Array.from(crypto.getRandomValues(new Uint8Array(16)), hex).join("");
-  given.splice(-1, 1, `${half()}.${half()}`);
-  try { localStorage.setItem("rime2flower-asked", given.at(-1)); } catch {}  // a frame on another site may have no storage
+# would hang beside the wrong one. What is to be said of anything else meanwhile is kept for later.
+PAINTING_NOW = json.dumps(both("painting_now"))
+HOLD = f"""(said) => {{
+  const place = document.getElementById("photo");
+  if (place.inert) throw "already at it";
+  if (said !== {PAINTING_NOW}) document.body.saidBefore = said;
   document.body.heldFocus = document.activeElement;
   for (const part of document.querySelectorAll("#photo, .examples, #direction")) part.inert = true;
   if (matchMedia("(max-width: 760px)").matches)
-    document.getElementById("flower").scrollIntoView({behavior: "smooth", block: "center"});
-  return given;
-}"""
+    document.getElementById("flower").scrollIntoView({{behavior: "smooth", block: "center"}});
+  if (place.querySelector(".uploading")) return [{json.dumps(both("on_its_way"))}];
+  if (place.querySelector(".image-frame img")) return [{PAINTING_NOW}];
+}}"""
+ARRIVED = f"""(photo) => [photo ? {PAINTING_NOW} : undefined]"""  # Gradio asks for the photo when its upload has ended
+CHOSEN = f"""(said) => {{
+  if (said !== {PAINTING_NOW}) document.body.saidBefore = said;
+  return [{PAINTING_NOW}];
+}}"""
 RELEASE = """() => {
   for (const part of document.querySelectorAll("#photo, .examples, #direction")) part.inert = false;
   document.body.heldFocus?.focus({preventScroll: true});
+  return [document.body.saidBefore];
 }"""
-ASKED = """(...given) => {
-  try { given.splice(-1, 1, localStorage.getItem("rime2flower-asked")); } catch {}
+AWAKE = f"""(said, now) => {{  // takes the place of nothing else
+  const held = document.getElementById("photo").inert, waking = ["", {json.dumps(both("waking"))}];
+  if (!said || !waking.includes((held ? document.body.saidBefore : now) ?? "")) return;
+  if (!held) return [said];
+  document.body.saidBefore = said;
+}}"""
+CLEAR = f"""() => {{
+  const empty = {json.dumps(EMPTY)};
+  if (document.getElementById("photo").inert) empty.pop();
+  return empty;
+}}"""
+
+# The browser also chooses the key of what comes, and so finds it after a reload. A tab finds its own, by what it asked for and
+# what hung there last; only a new one goes on with what was asked for in any. A frame on another site may have no storage.
+ASK = """(...given) => {
+  const hex = (byte) => byte.toString(16).padStart(2, "0");
+  const half = () => Array.from(crypto.getRandomValues(new Uint8Array(16)), hex).join("");
+  given.splice(-1, 1, `${half()}.${half()}`);
+  try { for (const store of [sessionStorage, localStorage]) store.setItem("rime2flower-asked", given.at(-1)); } catch {}
   return given;
+}"""
+ASKED = """(hung, asked, ...others) => {
+  try {
+    hung = sessionStorage.getItem("rime2flower-hung") ?? hung ?? "";
+    asked = sessionStorage.getItem("rime2flower-asked") ?? localStorage.getItem("rime2flower-asked") ?? "";
+    sessionStorage.setItem("rime2flower-hung", hung);
+    sessionStorage.setItem("rime2flower-asked", asked);
+  } catch {}
+  return [hung, asked, ...others];
 }"""
 AWAITED = """() => {  // nothing more, once something new was asked for
   if (document.body.heldFocus !== undefined) return [null];
-  try { return [localStorage.getItem("rime2flower-asked")]; } catch { return [null]; }
+  try { return [sessionStorage.getItem("rime2flower-asked")]; } catch { return [null]; }
+}"""
+HANGS = """(key, flower) => {
+  if (key && flower) try { for (const what of ["hung", "asked"]) sessionStorage.setItem(`rime2flower-${what}`, key); } catch {}
+}"""
+TAKEN_DOWN = """() => {  // on purpose: it comes back in no tab
+  try {
+    if (localStorage.getItem("rime2flower-asked") === sessionStorage.getItem("rime2flower-asked"))
+      for (const name of ["rime2flower-asked", "rime2flower"]) localStorage.removeItem(name);
+    for (const what of ["hung", "asked"]) sessionStorage.setItem(`rime2flower-${what}`, "");
+  } catch {}
 }"""
 SAVE = """(file) => {
   if (!file?.url) return;
@@ -79,8 +127,12 @@ FORGET_LINK = """() => {
 }"""
 
 # An answer that comes late must not hang where another picture has come meanwhile, or none is left: the browser looks first.
-SHOW_CONVERTED = """(photo, of, files) => {
-  if (files && photo?.path === of) return [files[0]];
+SHOW_LOOKED_AT = """(photo, of, said, files) => {
+  if (!of || photo?.path !== of) return;
+  if (!said) return [files[0]];
+  if (!document.getElementById("photo").inert) return [null, said];
+  document.body.saidBefore = said;
+  return [null];
 }"""
 SHOW_SO_FAR = """(key, curtain, of, files) => {
   if (curtain?.[0] && files && key === of) return [files[1], files];
@@ -109,8 +161,10 @@ def bloom_tab(painters: Painters, results: Results, examples: Path) -> tuple[gr.
     kept = gr.BrowserState("", storage_key="rime2flower", secret="let yourself bloom")  # the key of the result on the wall
     asked = kept  # where the browser puts the key that it chose last instead
     parcel = gr.File(visible="hidden", elem_id="parcel")
-    converted, so_far = ((gr.Textbox(visible="hidden"), gr.File(visible="hidden", file_count="multiple"))  # of what, and files
+    looked_at, so_far = ((gr.Textbox(visible="hidden"), gr.File(visible="hidden", file_count="multiple"))  # of what, and files
                          for _ in range(2))
+    fault, awake_said = (gr.Textbox(visible="hidden") for _ in range(2))
+    left_of_tab = gr.State({})  # the direction it shows; for each one the photo and the key of what hung there last
     with gr.Column(visible=False, elem_id="closer") as closer:
         with gr.Row(elem_id="sliders"):
             with gr.Column(min_width=280):
@@ -134,7 +188,7 @@ def bloom_tab(painters: Painters, results: Results, examples: Path) -> tuple[gr.
             seconds = gr.Slider(3, 6, 4, step=0.5, label=t("film_seconds"), elem_id="film-seconds", buttons=[])
     behind = gr.HTML(elem_id="behind")
     shelves_of = {way: row for way, folder in (("bloom", examples), ("frost", examples / "paintings"))
-                  if (row := shelf(way, folder, photo))}
+                  if (row := shelf(way, folder, photo, note))}
     with gr.Accordion(t("finer"), open=False, elem_id="finer"):
         with gr.Row():
             size = gr.Radio([(t(f"size_{name}"), name) for name in SIZES], value="1024", label=t("size"), elem_id="size")
@@ -143,10 +197,10 @@ def bloom_tab(painters: Painters, results: Results, examples: Path) -> tuple[gr.
 
     def show(result: Result, key: str) -> list:
         seen, painted, back = result.shown
-        return [painted, back, (seen, painted), (seen, back), figures_of(result), key,
-                gr.update(visible=True), 100, hidden(), gr.Timer(active=False)]
+        return [painted, back, (seen, painted), (seen, back), key, gr.update(visible=True), 100, gr.update(visible=False),
+                gr.update(active=False), figures_of(result)]
 
-    wall = [flower, again, to_flower, to_again, note, kept, closer, amount, difference, wait]
+    wall = [flower, again, to_flower, to_again, kept, closer, amount, difference, wait, note]
     at_once, later = [flower, again, note, kept, wait], [to_flower, to_again, note, closer, amount, difference]
 
     @politely
@@ -163,24 +217,31 @@ def bloom_tab(painters: Painters, results: Results, examples: Path) -> tuple[gr.
     # The pictures come first; the curtains and the figures, which cost another moment, follow.
     # Gradio's preprocessing would open the file before read_picture does: no limits, no polite sentence.
     # `then` is not enough to release the page: Gradio 6.31 runs it after a success only.
-    at_work = button.click(hang, [photo, direction, size, brush, pair, asked], at_once, preprocess=False, js=HOLD,
-                           show_progress="minimal", show_progress_on=flower, api_visibility="private", **AT_THE_EASEL)
+    arrived = button.click(None, note, note, js=HOLD).success(None, photo, note, js=ARRIVED)
+    at_work = arrived.success(hang, [photo, direction, size, brush, pair, asked], at_once, preprocess=False, js=ASK,
+                              show_progress="minimal", show_progress_on=flower, api_visibility="private", **AT_THE_EASEL)
     looked = at_work.success(look_closer, kept, later, **FAST)
-    for end in (at_work.failure, looked.success, looked.failure):
+    at_work.success(None, [kept, flower], js=HANGS)
+    at_work.failure(None, None, note, js=RELEASE)
+    for end in (looked.success, looked.failure):
         end(None, js=RELEASE)
 
-    def clear():  # a painting belongs to one photo
-        return [None, None, None, None, "", gr.skip(), hidden(), gr.skip(), hidden(), gr.Timer(active=False)]
+    gr.on([photo.clear, photo.upload], None, None, wall, js=CLEAR)  # a painting belongs to one photo
+    photo.clear(None, js=TAKEN_DOWN)
 
-    gr.on([photo.clear, photo.upload], clear, None, wall, **FAST)
-
-    def convert(data):
+    def look(data):
+        """Which upload, what is wrong with it, and a picture of it that browsers show, where they need one."""
+        try:
+            painting.check(data)
+        except UnreadablePicture as error:
+            return data["path"], sentence(error), None
         path = painting.as_browsers_show(data)
-        return (data["path"], [path]) if path else (None, None)
+        return (data["path"], "", [path]) if path else (None, "", None)
 
-    conversion = photo.upload(convert, photo, [*converted], preprocess=False, show_progress="hidden", api_visibility="private",
-                              concurrency_limit=2, trigger_mode="multiple")  # of the next photo, too, before this one is done
-    conversion.success(None, [photo, *converted], photo, js=SHOW_CONVERTED)
+    of, files = looked_at
+    looking = photo.upload(look, photo, [of, fault, files], preprocess=False, show_progress="hidden", api_visibility="private",
+                           concurrency_limit=2, trigger_mode="multiple")  # at the next photo, too, before this one is done
+    looking.success(None, [photo, of, fault, files], [photo, note], js=SHOW_LOOKED_AT)
 
     def turn(direction):
         """Everything that is called differently the other way round."""
@@ -195,7 +256,6 @@ def bloom_tab(painters: Painters, results: Results, examples: Path) -> tuple[gr.
 
     direction.change(turn, direction, [photo, flower, again, amount, to_flower, to_again, difference, button, get_png,
                                        *shelves_of.values()], **FAST)
-    direction.input(lambda: [None, *clear()], None, [photo, *wall], **FAST)
 
     @politely
     def bloom_so_far(key, percent):
@@ -243,41 +303,72 @@ def bloom_tab(painters: Painters, results: Results, examples: Path) -> tuple[gr.
         source = result.shown[0] if linked or not own else str(result.source) if result.source.exists() else None
         return [*show(result, key if own else result.key), source, result.direction]
 
+    def found(key: str) -> dict:
+        """What hangs in the room, or will, by a key of this browser. Raises Wilted."""
+        if coming := results.under_way(key):
+            source, way = coming
+            return {photo: str(source), direction: way, note: both("still_painting"), wait: gr.update(active=True)}
+        return dict(zip(room, hung(results.get(key), key), strict=True))
+
     def come_in(key, asked, request: gr.Request):
         """What hung on the wall before a reload, or was to, or what a link shows."""
         linked = request.query_params.get("flower", "")
-        if not linked and (coming := results.under_way(asked)):
-            source, way = coming
-            return unchanged | {photo: str(source), direction: way, note: both("still_painting"), wait: gr.Timer(active=True)}
-        for known in [linked] if linked else [asked, key]:
+        with contextlib.suppress(Wilted):
+            if linked:
+                return dict(zip(room, hung(results.get(linked), key, linked=True), strict=True))
+        for known in () if linked else (asked, key):
             with contextlib.suppress(Wilted):
-                return dict(zip(room, hung(results.get(known), key if linked else known, bool(linked)), strict=True))
+                return unchanged | found(known)
         return unchanged | ({note: both("gone")} if linked else {kept: ""} if key else {})
 
     awake_then = gr.on(None, lambda: None, None, None, **FAST)  # when the page opens
-    awake_then.success(come_in, [kept, asked], room, js=ASKED, **FAST)
+    came_in = awake_then.success(come_in, [kept, asked], room, js=ASKED, **FAST)
+
+    def turn_round(key, asked, way, data, painted, left):
+        """The other direction, as it was left."""
+        now = left.get("now", "bloom" if way == "frost" else "frost")
+        if way not in painting.DIRECTIONS or way == now:
+            return unchanged | {left_of_tab: left}
+        source = painting.path_of(data) if data else None
+        left = left | {"now": way, now: (source, asked if results.under_way(asked) else key if painted else "")}
+        source, key = left.get(way, (None, ""))
+        there = {photo: str(source) if source and source.exists() and not key else None}
+        with contextlib.suppress(Wilted):
+            there = found(key) if key else there
+        return unchanged | dict(zip(wall, EMPTY, strict=True)) | there | {direction: gr.skip(), left_of_tab: left}
+
+    turned = direction.input(turn_round, [kept, asked, direction, photo, flower, left_of_tab], [*room, left_of_tab], js=ASKED,
+                             preprocess=False, trigger_mode="always_last", **FAST)
+    for back in (came_in, turned):
+        back.success(None, [kept, flower], js=HANGS)
 
     def look_again(asked):
         """What was under way when the page was left, once it is there."""
         if not asked:
-            return unchanged | {wait: gr.Timer(active=False)}
+            return unchanged | {wait: gr.update(active=False)}
         if results.under_way(asked):
             return unchanged
         try:
             return dict(zip(room, hung(results.get(asked), asked), strict=True))
         except Wilted:  # it could not be painted
-            return unchanged | {note: both("not_painted"), wait: gr.Timer(active=False)}
+            return unchanged | {note: both("not_painted"), wait: gr.update(active=False)}
 
-    wait.tick(look_again, asked, room, js=AWAITED, **FAST)
+    wait.tick(look_again, asked, room, js=AWAITED, **FAST).success(None, [kept, flower], js=HANGS)
+
+    def hangs(key: object) -> bool:
+        """Whether something hangs by that key, or is to."""
+        with contextlib.suppress(Wilted):
+            return bool(results.under_way(key) or results.get(key))
+        return False
 
     async def awake(key, asked, request: gr.Request):
         try:
             await asyncio.wrap_future(painters.loading)
         except PainterAsleep as error:
             return refusal(error)
-        return gr.skip() if key or results.under_way(asked) or request.query_params.get("flower") else both("ready")
+        return "" if hangs(key) or hangs(asked) or request.query_params.get("flower") else both("ready")
 
-    gr.on(None, awake, [kept, asked], note, js=ASKED, **FAST)
+    gr.on(None, awake, [kept, asked], awake_said, js=ASKED, **FAST).success(None, [awake_said, note], note, js=AWAKE)
 
     promise = Promise(painters, examples)
     gr.on(None, promise.style, None, behind, **FAST)
@@ -326,10 +417,6 @@ def slider(words: str, name: str) -> gr.ImageSlider:
                           max_height=620, slider_position=50, buttons=["fullscreen"], type="filepath", image_mode=None)
 
 
-def hidden():
-    return gr.update(visible=False)
-
-
 def number(value: object, least: float, most: float) -> float:
     """A number from a slider, or from whoever pretends to be one."""
     try:
@@ -367,7 +454,7 @@ def sentence(error: Exception, arguments: tuple = ()) -> str:
             return refusal(error)
 
 
-def shelf(way: str, folder: Path, photo: gr.Image) -> gr.Dataset | None:
+def shelf(way: str, folder: Path, photo: gr.Image, note: gr.HTML) -> gr.Dataset | None:
     """Example pictures: one touch, and it blooms."""
     pictures = list_pictures(folder) if folder.is_dir() else []
     if not pictures:
@@ -382,6 +469,7 @@ def shelf(way: str, folder: Path, photo: gr.Image) -> gr.Dataset | None:
     def choose(place):
         return pictures[place]
 
+    row.click(None, note, note, js=CHOSEN)
     chosen = row.click(choose, row, photo, **FAST)
     chosen.success(None, js="() => document.getElementById('bloom').click()")
     return row

@@ -152,6 +152,16 @@ def new_key() -> str:
     return f"{secrets.token_hex(16)}.{secrets.token_hex(16)}"
 
 
+def check(data: object) -> None:
+    """Raises UnreadablePicture where an upload's header says already what `read` would; decodes nothing."""
+    with contextlib.suppress(NoPhoto):
+        path = path_of(data)
+        try:
+            images._open(images._file_bytes(path))
+        except Exception:  # nearly any, of damaged files
+            read_picture(path)  # it stops there, too, with a sentence
+
+
 def as_browsers_show(data: object) -> str | None:
     """An upload that most browsers can't show, as a PNG of the same pixels in the cache; None for any other."""
     try:

@@ -141,15 +141,15 @@ html:not([lang^="zh"]) [lang="zh"], html[lang^="zh"] [lang="en"] { display: none
 .frame .image-frame { width: 100%; height: auto; display: flex; justify-content: center; }
 .frame img { width: auto; max-width: 100%; height: auto; max-height: 66vh; object-fit: contain;
   border-radius: 0; }
-.frame .source-selection, .frame:not(#photo) .icon-button-wrapper { order: 2; position: static;
+.frame .source-selection, .frame:not(#photo) .icon-button-wrapper, .before-after .icon-button-wrapper { order: 2; position: static;
   height: 46px; margin: 0; flex: none; display: flex; align-items: center; justify-content: center;
   gap: .6rem; border: 0; background: none; box-shadow: none; width: 100%; padding: 0; }
-.frame .source-selection button, .frame .icon-button-wrapper button { width: 34px; height: 34px;
+.frame .source-selection button, :is(.frame, .before-after) .icon-button-wrapper button { width: 34px; height: 34px;
   padding: 7px; color: var(--body-text-color-subdued) !important; border-radius: 99px; }
-.frame .source-selection button:hover, .frame .icon-button-wrapper button:hover {
+.frame .source-selection button:hover, :is(.frame, .before-after) .icon-button-wrapper button:hover {
   color: var(--petal) !important; }
 .frame .source-selection button.selected { color: var(--petal) !important; }
-.frame .icon-button-wrapper button > div { width: 19px; height: 19px; }
+:is(.frame, .before-after) .icon-button-wrapper button > div { width: 19px; height: 19px; }
 #photo button.upload-container.hidden { display: none; }
 .frame .icon-button-wrapper > *, .frame .icon-button-wrapper button { margin: 0 !important; height: 34px; }
 .frame .icon-button-wrapper > ::after, .frame .icon-button-wrapper > *::after { display: none; }
@@ -168,6 +168,7 @@ html:not([lang^="zh"]) [lang="zh"], html[lang^="zh"] [lang="en"] { display: none
   background: linear-gradient(var(--veil), var(--veil)), var(--behind, none) center / cover no-repeat;
   animation: appear .8s ease-out; }
 .frame .empty::after { --veil: transparent; }
+#triptych:has(#photo .image-frame img, #photo[inert]) .empty::after { display: none; }  /* another's is no promise of what comes */
 #photo button.upload-container > * { position: relative; z-index: 1; }
 @keyframes appear { from { opacity: 0; } }
 
@@ -219,9 +220,10 @@ html:not([lang^="zh"]) [lang="zh"], html[lang^="zh"] [lang="en"] { display: none
 .before-after { border-radius: 2px; padding: clamp(12px, 1.3vw, 20px) !important; padding-bottom: 0 !important;
   box-shadow: var(--hung); display: flex; flex-direction: column; }
 .before-after > label { order: 3; position: static !important; align-self: center; border: 0 !important; box-shadow: none !important;
-  background: none !important; padding: .6rem 0 .8rem !important; font-size: 1.15rem; font-style: italic; }
+  background: none !important; padding: .1rem 0 .9rem !important; font-size: 1.15rem; font-style: italic; }
 .before-after > label > span { display: none; }
-.before-after .icon-button-wrapper { background: var(--quiet); border: 0; box-shadow: none; }
+.before-after .image-container { display: flex; flex-direction: column; height: auto; }
+.before-after.fullscreen :is(.image-container, .slider-wrap) { flex: 1; min-height: 0; }
 .before-after .icon-button-wrapper button[disabled] { display: none; }
 .before-after img { border-radius: 0 !important; }
 .before-after [data-testid=slider] .inner { background: #fff !important; width: 2px; opacity: .9; }
@@ -259,10 +261,13 @@ html:not([lang^="zh"]) [lang="zh"], html[lang^="zh"] [lang="en"] { display: none
 #finer fieldset, #finer .block, #many .gr-accordion .block { background: none; border: 0; box-shadow: none; padding: .2rem 0; overflow: visible; }
 #finer label.selected, #many label.selected { background: var(--block-background-fill); border-color: var(--petal);
   color: var(--body-text-color); }
+#finer [data-testid=block-info], #many [data-testid=block-info] { color: var(--body-text-color); font-size: 1rem; font-style: italic; }
 #finer .wrap label, #many .wrap label { background: var(--quiet); font-weight: 400; }
 .card h3 { margin: 0 0 .3rem; font-weight: 400; font-style: italic; font-size: 1.25rem; color: var(--frost); }
 .card dl { display: grid; grid-template-columns: max-content 1fr; gap: .15rem 1rem; margin: 0; font-size: 1rem; }
 .card dt { color: var(--body-text-color-subdued); font-style: italic; } .card dd { margin: 0; }
+#finer .form:has(> #size), #painter-row { display: grid; grid-template-columns: minmax(0, 1.3fr) minmax(0, 1fr); }
+#card .html-container { padding: 0; }
 #parcel { display: none !important; }
 #finer .form, #home .form, #closer .form, #many .form, #finer .row { background: none; border: 0; box-shadow: none; gap: 1.4rem; overflow: visible; }
 
@@ -365,6 +370,7 @@ html[lang^="zh"] .toast-body.error .toast-title::before { content: "画师有话
   #rooms > .tab-wrapper { padding-bottom: 1rem; }
   #rooms > .tab-wrapper .tab-container { gap: 0; }  /* or Gradio hides the last rooms behind three dots */
   #rooms > .tab-wrapper button { font-size: 1rem; padding: .35rem .3rem; }
+  #finer .form:has(> #size), #painter-row { grid-template-columns: 1fr; }
   .card dl { grid-template-columns: 1fr; gap: 0; } .card dd { margin-bottom: .4rem; }
 }
 """

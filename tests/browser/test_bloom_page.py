@@ -385,6 +385,123 @@ def test_a_painting_under_way_hangs_there_after_a_reload(open_page, photos, scre
     expect_paintings(page)
 
 
+def test_a_direction_keeps_its_pictures_while_the_other_is_looked_at(open_page, photo, tmp_path):
+    meadow = tmp_path / "meadow.png"
+    Image.fromarray(flower(3, (200, 261))).save(meadow)
+    page = open_page()
+
+    def hanging():
+        expect_paintings(page)
+        expect(page.locator("#note")).to_contain_text("%")
+        return [page.locator(f"#{name} img").first.get_attribute("src") for name in ("photo", *PICTURES, "to-flower")]
+
+    bloom(page, photo)
+    bloomed = hanging()
+    page.get_by_text("A painting freezes").click()
+    expect(page.locator("#photo img")).to_have_count(0)
+    for name in PICTURES:
+        expect(page.locator(f"#{name} img")).to_have_count(0)
+    expect(page.locator("#closer")).to_be_hidden()
+    bloom(page, meadow)
+    frozen = hanging()
+    for way, there in (("A photo blooms", bloomed), ("A painting freezes", frozen), ("A photo blooms", bloomed)):
+        page.get_by_text(way).click()
+        page.wait_for_function("src => document.querySelector('#flower img')?.src === src", arg=there[1])
+        assert hanging() == there
+        expect(page.locator("#bloom")).to_have_text("Bloom" if there is bloomed else "Freeze")
+    assert take_home(page, "#get-png").name == f"{photo.stem}-flower.png"
+    page.reload()
+    assert hanging()[1:3] == bloomed[1:3]  # not what was painted last
+
+
+def test_each_tab_finds_its_own_after_a_reload_and_a_new_one_the_newest(open_page, photos):
+    first = open_page()
+    second, third = (first.context.new_page() for _ in range(2))
+    second.goto(first.url)
+
+    def hanging(page):
+        expect_paintings(page)
+        return page.locator("#flower img").get_attribute("src")
+
+    there = {}
+    for page, kind in ((first, "odd"), (second, "transparent")):
+        bloom(page, photos[kind][0])
+        expect(page.locator("#note")).to_contain_text("%")
+        there[page] = hanging(page)
+    for page in (first, second, first):
+        page.reload()
+        assert hanging(page) == there[page]
+    third.goto(first.url)
+    assert hanging(third) == there[second]
+    second.get_by_role("button", name="Remove Image").click()
+    expect(second.locator("#flower img")).to_have_count(0)
+    second.reload()
+    expect(second.locator("#note")).to_contain_text("The painter is ready.")
+    second.wait_for_timeout(1 * SECONDS)
+    expect(second.locator("#photo img")).to_have_count(0)  # it was taken down, and the first tab's is not its own
+    for page, mine in ((first, first), (third, second)):
+        page.reload()
+        assert hanging(page) == there[mine]
+
+
+PROMISE = "getComputedStyle(document.querySelector('#flower .empty'), '::after').display"
+
+
+def test_while_it_is_painted_it_says_so_and_no_other_picture_is_promised(open_page, photo):
+    page = open_page()
+    expect(page.locator("#behind style")).to_have_count(1, timeout=30 * SECONDS)
+    expect(page.locator("#note")).to_contain_text("The painter is ready.", timeout=90 * SECONDS)
+    assert page.evaluate(PROMISE) != "none"
+    held = hold(page, lambda data: "broad" in data)
+    upload(page, photo)
+    page.locator("#bloom").click()
+    expect(page.locator("#note")).to_have_text("The painter is painting…", use_inner_text=True, timeout=2 * SECONDS)
+    assert page.evaluate(PROMISE) == "none"
+    page.locator("#bloom").click()  # nothing comes of it
+    let_go(page, held)
+    expect_paintings(page)
+    expect(page.locator("#note")).to_contain_text("%")
+    assert not held
+
+
+@needs_examples
+def test_an_example_is_said_to_be_painted_as_soon_as_it_is_touched(open_page):
+    page = open_page()
+    expect(page.locator("#note")).to_contain_text("The painter is ready.", timeout=90 * SECONDS)
+    asked = []
+
+    def slowly(route):  # what was touched is not answered at first
+        if route.request.post_data_json["data"] == [0] and not asked:
+            asked.append(route)
+        else:
+            route.continue_()
+
+    page.route("**/run/predict*", slowly)
+    page.locator("#examples button").first.click()
+    expect(page.locator("#note")).to_contain_text("The painter is painting")
+    expect(page.locator("#photo img")).to_have_count(0)
+    asked[0].continue_()
+    expect_paintings(page)
+
+
+def test_a_photo_that_is_on_its_way_is_painted_when_it_is_there(open_page, photo):
+    page = open_page()
+    expect(page.locator("#note")).to_contain_text("The painter is ready.", timeout=90 * SECONDS)
+    sent, blooms = [], count_blooms(page)
+    page.route("**/upload?*", lambda route: sent.append(route))
+    page.locator("#photo input[type=file]").set_input_files(photo)
+    expect(page.locator("#photo")).to_contain_text("Uploading")
+    page.locator("#bloom").click()
+    page.locator("#bloom").click()
+    expect(page.locator("#note")).to_contain_text("on its way; the painter begins as soon as it is here")
+    assert page.evaluate(PROMISE) == "none"
+    sent[0].continue_()
+    expect_paintings(page)
+    expect(page.locator("#note")).to_contain_text("%")
+    expect(page.locator(".toast-body")).to_have_count(0)
+    assert len([each for each in blooms if "broad" in each.post_data_json["data"]]) == 1
+
+
 def test_closing_the_terminal_takes_the_photos_along(pair, tmp_path):
     ours = signal.signal(signal.SIGHUP, signal.SIG_DFL)  # the tests may run under nohup, where the page ignores it, too
     try:
@@ -421,15 +538,42 @@ def test_a_painting_freezes_and_blooms_again(open_page, tmp_path, screenshot):
 
 def test_an_unreadable_file_gets_its_sentence_and_the_page_goes_on(open_page, photo, tmp_path, screenshot):
     page = open_page()
+    expect(page.locator("#note")).to_contain_text("The painter is ready.", timeout=90 * SECONDS)
+    files = [tmp_path / name for name in ("notes.jpg", "dot.png", "wall.png")]
+    files[0].write_text("not a picture")
+    Image.new("RGB", (1, 1)).save(files[1])
+    Image.new("1", (12000, 9000)).save(files[2])
+    for file, said in zip(files, ("notes.jpg is damaged or not a picture; please choose a JPEG", "dot.png is only 1 × 1 pixels",
+                                  "wall.png has 108 megapixels"), strict=True):
+        page.locator("#photo input[type=file]").set_input_files(file)
+        expect(page.locator("#note")).to_contain_text(said)  # at once
+        expect(page.locator("#photo img")).to_have_count(0)
+        expect(page.locator(".toast-body")).to_have_count(0)
+    page.locator("#bloom").click()
+    expect(page.get_by_text("Please choose a photo of rime first")).to_be_visible()
+    expect(page.locator(".toast-title")).to_have_css("font-size", "0px")  # Gradio's heading, "Error"
+    expect(page.locator("#note")).to_contain_text(said)  # and for as long as nothing else comes
+    screenshot(page, "unreadable")
+    bloom(page, photo)
+
+
+def test_a_file_that_is_refused_while_it_is_at_the_easel_says_so_afterwards(open_page, tmp_path):
+    page = open_page()
     notes = tmp_path / "notes.jpg"
     notes.write_text("not a picture")
+    held = hold(page, lambda data: "notes.jpg" in str(data))
     upload(page, notes)
     page.locator("#bloom").click()
-    expect(page.get_by_text("notes.jpg is damaged or not a picture; please choose a JPEG")).to_be_visible()
-    expect(page.locator(".toast-title")).to_have_css("font-size", "0px")  # Gradio's heading, "Error"
-    screenshot(page, "unreadable")
-    page.get_by_role("button", name="Remove Image").click()
-    bloom(page, photo)
+    expect(page.locator("#note")).to_contain_text("The painter is painting")
+    page.wait_for_timeout(500)
+    held.reverse()
+    assert len(held) == 2
+    let_go(page, held)  # a look at what was brought
+    expect(page.locator("#photo img")).to_have_count(0)
+    expect(page.locator("#note")).to_contain_text("The painter is painting")
+    let_go(page, held)  # what the painter says of it
+    expect(page.locator(".toast-body")).to_contain_text("notes.jpg is damaged or not a picture")
+    expect(page.locator("#note")).to_contain_text("notes.jpg is damaged or not a picture")
 
 
 def test_bloom_without_a_photo_asks_for_one(open_page):
@@ -490,6 +634,43 @@ def test_on_a_phone_the_pictures_stack_and_nothing_scrolls_sideways(open_page, p
     rail, block = (page.locator(selector).bounding_box() for selector in ("#strength input[type=range]", "#strength"))
     assert rail["y"] + rail["height"] + 5 <= block["y"] + block["height"]  # the handle is 18 pixels high, its rail 8
     screenshot(page, "bloom-390")
+
+
+def test_finer_settings_look_like_the_fields_of_the_train_room(open_page, photo):
+    page = open_page()
+    bloom(page, photo)
+    expect(page.locator("#strength input[type=number]")).to_be_visible()
+    page.locator("#finer button").first.click()
+    look = """selector => { const style = getComputedStyle(document.querySelector(selector));
+      return [style.backgroundColor, style.borderTopWidth, style.borderTopColor]; }"""
+    field = ["rgb(255, 255, 255)", "1px", "rgb(223, 228, 234)"]
+    for selector in ("#hub-repo input", "#hub-revision input"):
+        assert page.evaluate(look, selector) == field
+    assert page.evaluate(look, "#strength input[type=number]")[0] == field[0]
+    assert page.evaluate(look, "#strength :has(> input[type=number])")[1:] == field[1:]
+    for name in ("size", "brush", "pair", "hub-repo", "hub-revision"):
+        expect(page.locator(f"#{name} [data-testid=block-info]")).to_have_css("font-style", "italic")
+    assert len({label.bounding_box()["y"] for label in page.locator("#size label").all()}) == 1  # on one line
+    assert page.locator("#brush label").first.bounding_box()["x"] == page.locator("#card h3").bounding_box()["x"]
+    page.get_by_role("tab", name="Train").click()
+    expect(page.locator("#start-hall input[type=number]").first).to_be_visible()
+    assert page.evaluate(look, "#start-hall input[type=number]") == field
+
+
+@pytest.mark.parametrize("kind", ("phone", "transparent"))  # upright, and wide
+def test_what_makes_a_comparison_larger_covers_none_of_it(open_page, photos, kind):
+    page = open_page()
+    bloom(page, photos[kind][0])
+    for name in ("to-flower", "to-again"):
+        frame, image, button = (page.locator(f"#{name}{part}").first.bounding_box() for part in
+                                ("", " img", " button[title=Fullscreen]"))
+        assert image["y"] + image["height"] <= button["y"] <= frame["y"] + frame["height"] - button["height"]
+        page.locator(f"#{name} button[title=Fullscreen]").click()
+        page.wait_for_timeout(500)  # it grows
+        image, button = page.locator(f"#{name} img").first.bounding_box(), page.get_by_title("Exit fullscreen").bounding_box()
+        assert image["y"] >= 0 and image["y"] + image["height"] <= button["y"] <= 1000 - button["height"]
+        page.keyboard.press("Escape")
+        expect(page.locator(f"#{name} button[title=Fullscreen]")).to_be_visible()
 
 
 def test_dark_mode_is_dark(open_page, screenshot):
