@@ -347,6 +347,8 @@ footer .divider { display: none !important; }
 footer { gap: 1.2rem; }
 footer img { display: none; }
 #colophon { text-align: center; font-size: .95rem; color: var(--body-text-color-subdued); margin-top: .6rem; }
+#rooms:has(> * [data-tab-id=train][aria-selected=true], > * [data-tab-id=about][aria-selected=true]) ~ #colophon {
+  display: none; }  /* what is brought there stays; there it is said already */
 
 /* Gradio 6.31 heads every gr.Error with "Error", whatever its title */
 .toast-body.error .toast-title { font-size: 0; }

@@ -55,9 +55,11 @@ def test_back_forward_a_reload_and_a_link_lead_to_a_room(open_page):
         page.wait_for_function("(fragment) => location.hash === fragment", arg=fragment)
 
     expect_in("Bloom", "")
-    for room, fragment in (("Many photos", "#many"), ("About", "#about"), ("Bloom", ""), ("Live", "#live")):
+    for room, fragment in (("Train", "#train"), ("Many photos", "#many"), ("About", "#about"), ("Bloom", ""), ("Live", "#live")):
         enter(page, room)
         expect_in(room, fragment)
+        # What is said of photos below the rooms is not so of those that a training learns from, and About says it already.
+        expect(page.locator("#colophon")).to_be_visible(visible=room not in ("Train", "About"))
     page.go_back()
     expect_in("Bloom", "")
     page.go_back()
