@@ -645,6 +645,7 @@ def test_finer_settings_look_like_the_fields_of_the_train_room(open_page, photo)
       return [style.backgroundColor, style.borderTopWidth, style.borderTopColor]; }"""
     field = ["rgb(255, 255, 255)", "1px", "rgb(223, 228, 234)"]
     for selector in ("#hub-repo input", "#hub-revision input"):
+        expect(page.locator(selector)).to_be_visible()
         assert page.evaluate(look, selector) == field
     assert page.evaluate(look, "#strength input[type=number]")[0] == field[0]
     assert page.evaluate(look, "#strength :has(> input[type=number])")[1:] == field[1:]

@@ -167,7 +167,7 @@ def test_a_small_training_begins_once_the_doctor_is_content_and_the_next_one_wai
         assert time.monotonic() < until, page.locator("#start-said").inner_text()
         time.sleep(0.2)
     expect(page.locator("#start-said")).to_contain_text("small 已开始", timeout=PATIENCE)
-    page.wait_for_function("Math.abs(document.getElementById('watch').getBoundingClientRect().top) < 200", timeout=PATIENCE)
+    expect(page.locator("#watch h2")).to_be_in_viewport(timeout=PATIENCE)  # the page goes where there is something to see now
     expect(field(page, "名称")).to_have_value("small-1", timeout=PATIENCE)
     expect(page.locator("#start-fault-name p")).to_have_count(0)
     page.get_by_role("button", name="开始学习").click()

@@ -117,7 +117,7 @@ def test_a_training_from_its_start_to_a_bloom_with_it(enter, room, root, screens
     page.locator("#start-go").click()
     run = Run(root / f"{EARLIER}-1")
     expect(page.locator("#watch h2")).to_contain_text(f"{EARLIER}-1", timeout=LONG)  # chosen by itself
-    assert page.url.endswith(f"?run={EARLIER}-1")
+    assert page.url.endswith(f"/?run={EARLIER}-1#train")
     kept = read_json(run.path.with_name(EARLIER) / "config.json")
     state(page, "training")
     assert {name: value for name, value in read_json(run.config).items() if kept[name] != value} == {"run": str(run.path)}
