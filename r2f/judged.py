@@ -16,7 +16,6 @@ from r2f.cyclegan import CycleGAN, judged, l1
 MOVED_WEIGHT = 2.0  # of `moved_flower`
 FINE_COLOUR_WEIGHT = 4.0  # of `fine_colour`
 PLAIN_COLOUR_WEIGHT = 30.0  # of `plain_colour`
-PLAIN_TEXTURE_WEIGHT = 20.0  # of `plain_texture`
 PLAIN = 6 / 127.5  # standard deviation of the brightness, where a picture's range is 2, below which a photo is plain
 WINDOW = 9  # pixels to a side, in which that is
 FAR = 0.5  # how far from the photo's a colour, apart from its lightness, may be in a plain place
@@ -46,37 +45,15 @@ def plain_colour(photos, made):
     Skies, snow and fog are plain; a generator may find red, magenta or olive for all of them. Blossoms are not plain. What
     `retouch.plainness` finds in arrays, here in the range that generators learn in.
     """
+    around = lambda x: ops.average_pool(x, WINDOW, 1, "valid")  # noqa: E731
     photos, made = ops.cast(photos, "float32"), ops.cast(made, "float32")
-    moved, redder = around(colours_of(made - photos)), inner(made[..., :1] - made[..., 1:2])
-    far = ops.sqrt(ops.sum(moved ** 2, axis=-1, keepdims=True) + 1e-4)  # a root has no gradient at 0
-    return ops.mean(plainness(photos) * (ops.relu(far - FAR) + ops.relu(redder - RED)))
-
-
-def plain_texture(photos, made):
-    """How far the lightness of pictures is from its mean in a window where their photos are plain; both (N, S, S, 3), a mean
-    without the borders.
-
-    A discriminator likes canvas; a generator weaves one for every sky.
-    """
-    photos, light = ops.cast(photos, "float32"), ops.mean(ops.cast(made, "float32"), axis=-1, keepdims=True)
-    return ops.mean(plainness(photos) * ops.abs(inner(light) - around(light)))
-
-
-def plainness(photos):
-    """How plain photos (N, S, S, 3) are around each pixel but at the borders, (N, S - WINDOW + 1, S - WINDOW + 1, 1), from 0 to 1."""
     grey = ops.mean(photos, axis=-1, keepdims=True)
-    return ops.exp(-ops.relu(around(grey ** 2) - around(grey) ** 2) / PLAIN ** 2)
-
-
-def around(values):
-    """The mean in the window around each pixel of (N, S, S, C) that is no border."""
-    return ops.average_pool(values, WINDOW, 1, "valid")
-
-
-def inner(values):
-    """The pixels of (N, S, S, C) that are no border."""
+    plain = ops.exp(-ops.relu(around(grey ** 2) - around(grey) ** 2) / PLAIN ** 2)
+    moved = around(colours_of(made - photos))
     border = WINDOW // 2
-    return values[:, border:-border, border:-border]
+    inner = made[:, border:-border, border:-border]
+    far = ops.sqrt(ops.sum(moved ** 2, axis=-1, keepdims=True) + 1e-4)  # a root has no gradient at 0
+    return ops.mean(plain * (ops.relu(far - FAR) + ops.relu(inner[..., :1] - inner[..., 1:2] - RED)))
 
 
 class Judged(CycleGAN):
@@ -85,7 +62,7 @@ class Judged(CycleGAN):
 
     What the teacher made weighs `config.teacher_weight` times as much as the discriminator's verdict, and the way back
     `config.cycle_weight` times. No discriminator keeps a generator from specks of colour, so they cost something, too; and with
-    `calm_skies` colours far from the photo's, and texture, where it is plain.
+    `calm_skies` colours far from the photo's where it is plain.
     """
 
     LEARNS: tuple[str, ...]
@@ -102,7 +79,7 @@ class Judged(CycleGAN):
         for kind in KINDS:
             getattr(self, f"{kind}_judge").trainable = kind == self.KIND
         self.calm_skies = calm_skies and self.KIND == "flower"
-        names = (*self.LOSSES, "plain_colour", "plain_texture") if self.calm_skies else self.LOSSES
+        names = (*self.LOSSES, "plain_colour") if self.calm_skies else self.LOSSES
         self.trackers = {name: keras.metrics.Mean(name=name) for name in names}
 
     @property
@@ -118,8 +95,7 @@ class Judged(CycleGAN):
     def beside(self, given, made, sought, real) -> dict:
         """The terms of what was made of what was given, what the teacher made of it, and real pictures."""
         pool = getattr(self, f"{self.KIND}_pool")
-        calm = {"plain_colour": PLAIN_COLOUR_WEIGHT * plain_colour(given, made),
-                "plain_texture": PLAIN_TEXTURE_WEIGHT * plain_texture(given, made)} if self.calm_skies else {}
+        calm = {"plain_colour": PLAIN_COLOUR_WEIGHT * plain_colour(given, made)} if self.calm_skies else {}
         return calm | {
             f"teacher_{self.KIND}": self.config.teacher_weight * l1(made, sought),
             f"adversarial_{self.KIND}": ops.mean((judged(self.judge, self.augment(made)) - 1) ** 2),

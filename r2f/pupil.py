@@ -266,8 +266,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--cycle-weight", type=float, default=10.0, metavar="W", help="what the way back of the photos weighs "
                         "beside a discriminator (default 10)")
     parser.add_argument("--calm-skies", action="store_true", help="beside a discriminator: in plain places of a photo, colours "
-                        "far from the photo's and texture cost something, so that skies, snow and fog are not red, gold or olive "
-                        "as a whole, nor like canvas; what the teachers painted there is smoothed")
+                        "far from the photo's cost something, so that skies, snow and fog are not red, gold or olive as a whole")
     parser.add_argument("--filters", type=int, metavar="N", help="make the pupil slimmer first, to N filters")
     parser.add_argument("--strokes", type=Path, metavar="PAIR", help="folder of a second pair to learn from: its strokes, that "
                         f"is what changes within {retouch.STROKES} pixels, go over the first one's colours")
@@ -377,8 +376,6 @@ def teach(options: argparse.Namespace) -> int:
             blooms = list(map(retouch.vivid, blooms))
         if options.keep_blue:
             blooms = list(map(retouch.blue_kept, photos, blooms))
-        if options.calm_skies:
-            blooms = list(map(retouch.calmed, photos, blooms))
         if options.crisp:
             blooms = list(map(retouch.crisped, photos, blooms))
     rime = painted(teacher, "frost", flowers, options.paintings) if options.frost_steps else []

@@ -20,14 +20,12 @@ from r2f.judged import (
     FINE_COLOUR_WEIGHT,
     MOVED_WEIGHT,
     PLAIN_COLOUR_WEIGHT,
-    PLAIN_TEXTURE_WEIGHT,
     RED,
     JudgedBloom,
     JudgedBoth,
     JudgedFrost,
     fine_colour,
     plain_colour,
-    plain_texture,
 )
 from r2f.networks import discriminator, generator
 
@@ -174,18 +172,6 @@ def test_colours_far_from_the_photo_and_red_ones_cost_something_where_it_is_plai
     assert float(plain_colour(gold_photo, gold)) == 0  # as the photo
 
 
-def test_texture_costs_something_where_the_photo_is_plain_and_nowhere_else():
-    photo = np.zeros((1, 32, 32, 3), "float32")
-    photo[:, :, 16:] = np.indices((32, 16, 1)).sum(0) % 2 - 0.5  # twigs, to the right
-    cost = lambda picture, until=16: float(plain_texture(photo[:, :, :until], picture[:, :, :until]))  # noqa: E731
-    canvas = np.broadcast_to(0.2 * np.float32(np.indices((32, 32, 1)).sum(0) % 2), photo.shape)
-    assert cost(canvas) == pytest.approx(0.1, rel=0.02)
-    assert cost(canvas, 32) == pytest.approx(cost(canvas) * 8 / 24, rel=0.02)
-    slope = np.broadcast_to(np.arange(32, dtype="float32").reshape(1, 32, 1, 1) / 32, photo.shape)
-    colours = canvas * np.float32([1, -1, 0])
-    assert cost(slope) == pytest.approx(0, abs=1e-6) and cost(colours) == pytest.approx(0, abs=1e-6)
-
-
 def one_step(name, model, lessons):
     """What the terms of a judged step come to, and the names of the networks that it moves."""
     parts = {part: getattr(model, part) for part in ("bloom", "flower_judge", "frost", "rime_judge")}
@@ -217,9 +203,8 @@ def test_beside_a_discriminator_bloom_alone_learns_from_its_teacher_and_from_pai
                                   "adversarial_flower": ((verdicts[0] - 1) ** 2).mean(),
                                   "discriminator_flower": ((verdicts[1] - 1) ** 2).mean() / 2 + (verdicts[0] ** 2).mean() / 2,
                                   "fine_colour_flower": fine(painted),
-                                  "plain_colour": PLAIN_COLOUR_WEIGHT * float(plain_colour(photo, painted)),
-                                  "plain_texture": PLAIN_TEXTURE_WEIGHT * float(plain_texture(photo, painted))}, rel=1e-4)
-    assert told["plain_colour"] > 0 and told["plain_texture"] > 0
+                                  "plain_colour": PLAIN_COLOUR_WEIGHT * float(plain_colour(photo, painted))}, rel=1e-4)
+    assert told["plain_colour"] > 0
     assert moved == {"bloom", "flower_judge"}
     assert all(np.array_equal(*each) for each in zip(before, networks["bloom"].get_weights(), strict=True))
 
@@ -288,9 +273,6 @@ def test_a_discriminator_learns_to_tell_paintings_from_what_the_teacher_painted(
 
 
 def test_a_pair_that_a_discriminator_judged_is_written_while_it_learns(pairs, drawn_folder, tmp_path, monkeypatch, caplog):
-    calmed = []
-    monkeypatch.setattr(retouch, "calmed", lambda photo, painting: calmed.append(f"a photo of {min(photo.shape[:2])} pixels")
-                        or painting)
     monkeypatch.setattr(pupil, "KEEP_STEPS", 2)
     command = [*options(pairs, drawn_folder, tmp_path / "out"), "--bloom-steps=3", "--frost-steps=0", "--calm-skies",
                "--teacher-weight=2", "--judge-steps=4", "--discriminator-filters=4", "--no-zoom"]
@@ -302,9 +284,7 @@ def test_a_pair_that_a_discriminator_judged_is_written_while_it_learns(pairs, dr
     assert any(line.startswith("discriminator: step 4 of 4, loss ") for line in caplog.messages)
     said = next(line for line in caplog.messages if line.startswith("bloom: step 3 of 3"))
     assert {each.split()[0] for each in said.split(", ")[1:]} == {"loss", "teacher_flower", "adversarial_flower",
-                                                                  "discriminator_flower", "fine_colour_flower", "plain_colour",
-                                                                  "plain_texture"}
-    assert calmed == ["a photo of 32 pixels"] * 6
+                                                                  "discriminator_flower", "fine_colour_flower", "plain_colour"}
     before, after = (pair.read_pair_json(each)["files"] for each in (pairs[0], tmp_path / "out"))
     assert before["frost.safetensors"] == after["frost.safetensors"] and before["bloom.safetensors"] != after["bloom.safetensors"]
     assert pupil.main([*command[:-3], "--teacher-weight=-1"]) == 2
