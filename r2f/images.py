@@ -86,6 +86,14 @@ def read_picture(source: Source, max_side: int | None = None) -> np.ndarray:
         raise UnreadablePicture(f"{_shown_name(source)} {_reason(error)}.") from error
 
 
+def check_picture(path: str | Path) -> None:
+    """Raises UnreadablePicture where a file's header says already that `read_picture` would; decodes nothing."""
+    try:
+        _open(_file_bytes(path))
+    except Exception as error:
+        raise UnreadablePicture(f"{_shown_name(path)} {_reason(error)}.") from error
+
+
 def to_float(pixels: np.ndarray) -> np.ndarray:
     """uint8 (H, W, 3) or (N, H, W, 3) to float32 in [-1, 1]."""
     if pixels.dtype != np.uint8:

@@ -95,9 +95,9 @@ def test_what_the_readme_sends_to_a_space_is_enough_to_open_the_page(tmp_path):
     upload = re.search(r"hf upload (.*?)\n```", readme.replace("\\\n", " "), re.DOTALL)[1]
     words = shlex.split(upload)
     wanted = [pattern for option, pattern in zip(words, words[1:], strict=False) if option == "--include"]
-    for name in filter_repo_objects((path.relative_to(ROOT).as_posix() for folder in ("", "r2f", "checkpoints", "examples", "docs")
-                                     for path in (ROOT / folder).glob("**/*" if folder else "*") if path.is_file()),
-                                    allow_patterns=wanted):
+    here = [*ROOT.glob("*"), *(path for name in ("r2f", "checkpoints", "examples", "docs") for path in (ROOT / name).rglob("*"))]
+    names = (path.relative_to(ROOT).as_posix() for path in here if path.is_file())
+    for name in filter_repo_objects(names, allow_patterns=wanted):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(ROOT / name, tmp_path / name)
     assert all((tmp_path / "checkpoints" / pair / name).is_file() for pair in ("lite", "r2f") for name in FILES)

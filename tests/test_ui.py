@@ -21,7 +21,7 @@ from types import SimpleNamespace
 import gradio as gr
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageFile
 from starlette.testclient import TestClient
 
 from r2f import drawn
@@ -525,9 +525,9 @@ def test_what_cannot_be_used_gets_one_sentence_in_two_languages(awake, tmp_path,
 
 
 def test_looking_at_what_comes_decodes_nothing(photo, monkeypatch):
-    def read(*_):
+    def load(*_):
         raise AssertionError("it was decoded")
-    monkeypatch.setattr(painting, "read_picture", read)
+    monkeypatch.setattr(ImageFile.ImageFile, "load", load)
     for data in ({"path": str(photo)}, {"path": None}, None):
         painting.check(data)
 

@@ -14,6 +14,7 @@ from starlette.responses import PlainTextResponse
 MOST_BODY_BYTES = 1_000_000  # of a request that is no upload, and of a field of an upload: a few file names need far less
 MOST_UNDER_WAY_BYTES = 4_000_000_000  # of all uploads that have not ended: their files can't be deleted before
 FORWARDED = "forwarded", "via", "x-forwarded-for", "x-forwarded-host", "x-forwarded-proto", "x-real-ip"  # headers of proxies
+NOT_FOR_OTHERS = "This page is for its own machine alone; to show it to others, start it with --public."
 UPLOAD = f"{route_utils.API_PREFIX}/upload"
 TOO_MUCH = "This is more than the maximum allowed size of what may be on its way at a time; please send less, or try again later."
 
@@ -36,7 +37,7 @@ class Gate:
         if scope["type"] != "http":
             return await self.app(scope, receive, send)
         if self.hosts and not asked_from(scope, self.hosts):
-            answer = PlainTextResponse("This page is for its own machine alone; to show it to others, start it with --public.", 403)
+            answer = PlainTextResponse(NOT_FOR_OTHERS, 403)
             return await answer(scope, receive, send)
         path, taken = scope["path"].lower().rstrip("/"), 0
 

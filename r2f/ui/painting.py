@@ -28,7 +28,7 @@ from r2f.bloom import BRUSHES, SIZES, Bloomer, fit, strength, triptych
 from r2f.brush import WORKING_PIXELS, paint_broad
 from r2f.compare import WayBackFigures, difference_map, mean_colour_difference, way_back_figures
 from r2f.film import film
-from r2f.images import UnreadablePicture, read_picture
+from r2f.images import UnreadablePicture, check_picture, read_picture
 from r2f.ui.painters import Painters
 
 SHOWN_SIDE = 1280  # pixels: larger pictures are shown at that size, and taken home at their own
@@ -153,13 +153,9 @@ def new_key() -> str:
 
 
 def check(data: object) -> None:
-    """Raises UnreadablePicture where an upload's header says already what `read` would; decodes nothing."""
+    """`check_picture` of an upload, if there is one."""
     with contextlib.suppress(NoPhoto):
-        path = path_of(data)
-        try:
-            images._open(images._file_bytes(path))
-        except Exception:  # nearly any, of damaged files
-            read_picture(path)  # it stops there, too, with a sentence
+        check_picture(path_of(data))
 
 
 def as_browsers_show(data: object) -> str | None:
