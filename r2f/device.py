@@ -52,7 +52,7 @@ class Device:
         memory = f", {self.memory_bytes / 1e9:.0f} GB" if self.memory_bytes else ""
         if self.kind == "gpu":
             return f"{self.name}{memory}"
-        return f"no GPU here: {self.name}, {self.cores} core{'s' * (self.cores != 1)}{memory}"
+        return f"no GPU here: {self.name}, {cores_said(self.cores)}{memory}"
 
 
 _cache: dict[tuple[str, str], Device] = {}  # by folder of runs and machine
@@ -135,6 +135,10 @@ def machine_key() -> str:
              content(keras_json), content(Path("/proc/driver/nvidia/version")), Path("/dev/dxg").exists(),
              *(version(package) for package in ("keras", "tensorflow", "jax", "jaxlib", "torch"))]
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:16]
+
+
+def cores_said(count: int) -> str:
+    return f"{count} core{'s' * (count != 1)}"
 
 
 def cores() -> int:

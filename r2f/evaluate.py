@@ -8,7 +8,6 @@ import hashlib
 import json
 import logging
 import os
-import secrets
 import shlex
 import signal
 import sys
@@ -24,7 +23,7 @@ from r2f import metrics
 from r2f.allocator import keep_memory
 from r2f.data import NoPictures, centre_crop, must_be_folder
 from r2f.features import NoFeatures, colour_and_gradients, named_features
-from r2f.images import UnreadablePicture, list_pictures, read_picture
+from r2f.images import UnreadablePicture, list_pictures, read_picture, write_file
 from r2f.shell import python
 
 log = logging.getLogger("r2f")
@@ -302,7 +301,7 @@ def measured(arguments: list[str]) -> int:
         html = page(found, [painted for _, painted in results], rime.names).encode("utf-8", "replace")
         try:
             for name, content in (("figures.json", figures_json), ("report.html", html)):
-                write(options.report / name, content)
+                write_file(content, options.report / name)
         except OSError as error:
             print(unwritten(options.report, error), file=sys.stderr)
             return 2
@@ -316,16 +315,6 @@ def make_folder(folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise NothingToMeasure(unwritten(folder, error)) from error
-
-
-def write(path: Path, content: bytes) -> None:
-    """Write a file whole or not at all."""
-    part = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
-    try:
-        part.write_bytes(content)
-        part.replace(path)
-    finally:
-        part.unlink(missing_ok=True)
 
 
 def unwritten(folder: Path, error: OSError) -> str:

@@ -126,8 +126,12 @@ def write_picture(pixels: np.ndarray, path: str | Path) -> None:
     The file appears whole or not at all. Its folder must exist. Raises ValueError for another suffix.
     """
     path = Path(path)
+    write_file(_encode(pixels, path.suffix.lower() or ".png"), path)
+
+
+def write_file(data: bytes, path: Path) -> None:
+    """Write a file whole or not at all. Its folder must exist."""
     part = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
-    data = _encode(pixels, path.suffix.lower() or ".png")
     try:
         part.write_bytes(data)
         part.replace(path)

@@ -16,7 +16,7 @@ from tqdm import tqdm
 
 from r2f import checkpoint, data, pair, usage
 from r2f.config import Config
-from r2f.device import cores
+from r2f.device import cores, cores_said
 from r2f.ending import EndRequest, NotFinite, NotSaved, asked_by, what_to_free
 from r2f.events import Events
 from r2f.heartbeat import Heartbeat
@@ -51,7 +51,7 @@ class Recorder(keras.callbacks.Callback):
         self.logged_step, self.unwritten, self.failing, self.answered = start, [], {}, {}
         self.reason, self.gpu, self.pairs_per_second, self.line, self.copied_step = "finished", on_gpu(), None, {}, None
         self.heartbeat.say(step=start, total_steps=settings.steps, last_checkpoint=saved_step, started=time.time(),
-                           device=device() if self.gpu else f"cpu ({cores()} core{'s' * (cores() != 1)})",
+                           device=device() if self.gpu else f"cpu ({cores_said(cores())})",
                            quality_note=self.quality.note, **self.about_quality(), **usage.now(run.path, self.gpu))
         self.bar = tqdm(total=settings.steps, initial=start, unit="step", desc=run.path.name, disable=None)
 
@@ -72,9 +72,9 @@ class Recorder(keras.callbacks.Callback):
         self.step += 1
         self.request.starting = False
         self.bar.update()
-        if self.every(self.settings.log_steps) or self.step == self.settings.steps:
+        if self.due(self.settings.log_steps):
             self.log_metrics(logs)
-        if due := self.every(self.settings.sample_steps) or self.settings.sample_steps and self.step == self.settings.steps:
+        if due := self.due(self.settings.sample_steps):
             self.write_sample(logs)
         self.answer("sample", lambda: due or self.write_sample(logs))
         self.save_if_due()
@@ -108,6 +108,10 @@ class Recorder(keras.callbacks.Callback):
 
     def every(self, steps: int) -> bool:
         return bool(steps) and self.step % steps == 0
+
+    def due(self, steps: int) -> bool:
+        """Every so often, and at the last step."""
+        return self.every(steps) or bool(steps) and self.step == self.settings.steps
 
     def asked_to_end(self) -> bool:
         return bool(self.request.number) or self.run.asked_to_stop()
@@ -159,8 +163,7 @@ class Recorder(keras.callbacks.Callback):
 
     def measurable(self) -> bool:
         """Whether this step's quality is to be measured: every so often, and that of the last step, among which is the best."""
-        due = self.every(self.settings.evaluate_steps) or (self.settings.evaluate_steps and self.step == self.settings.steps)
-        return bool(due and self.quality.yardstick and self.step not in self.quality.measured)
+        return bool(self.due(self.settings.evaluate_steps) and self.quality.yardstick and self.step not in self.quality.measured)
 
     def measure(self) -> None:
         """How good the pair is, into metrics and status; the best one is kept. Nothing that goes wrong here ends a training."""

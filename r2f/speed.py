@@ -114,7 +114,7 @@ def sentence(config: Config, root: Path | str) -> str:
         return f"{here.sentence}; its speed was not measured yet"
     if here.kind == "gpu":
         return f"{here.sentence}: {in_words(found)}"
-    return f"no GPU here: {in_words(found)} on this CPU ({here.cores} core{'s' * (here.cores != 1)})"
+    return f"no GPU here: {in_words(found)} on this CPU ({device.cores_said(here.cores)})"
 
 
 def in_words(hours: float) -> str:

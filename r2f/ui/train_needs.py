@@ -70,7 +70,7 @@ def device_words(root: Path) -> str:
         return both("ts_device_unknown")
     if found.kind == "gpu":
         return both("ts_gpu", name=found.name, memory=size(found.memory_bytes)) if found.memory_bytes else html.escape(found.name)
-    cores = f"{found.cores} core{'s' * (found.cores != 1)}", f"{found.cores} 核"
+    cores = device.cores_said(found.cores), f"{found.cores} 核"
     return both("ts_no_gpu", name=found.name, cores=cores)
 
 
